@@ -1,0 +1,1 @@
+"""What the agent handed in: discovery, passages with file and line, content hashes. Runs nothing."""

@@ -1,0 +1,1 @@
+"""Measured arrays, what was concluded from them, and the content-addressed store they live in."""

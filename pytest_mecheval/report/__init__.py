@@ -1,0 +1,1 @@
+"""What readers see: failure text, Allure, plots, terminal summary, JSON."""

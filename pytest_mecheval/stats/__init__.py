@@ -1,0 +1,1 @@
+"""Pure functions of arrays, one method each, with formula and source in the docstring."""

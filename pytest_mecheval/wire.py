@@ -1,0 +1,246 @@
+"""What crosses a process boundary: plan steps and measured arrays as standard-library dataclasses.
+
+The harness child, the parent that plans and the evidence store share these and nothing else.
+A `PlanStep` names exactly one measured array; its content address is the hash of everything that can
+change that array, so two claims that need the same number share one measurement.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+WIRE_FORMAT = 1
+"""Raised whenever a document on disk changes meaning; part of every content address."""
+
+Split = Literal["calibration", "evaluation"]
+Source = Literal["zero", "mean", "counterfactual", "clean", "unchanged"]
+Base = Literal["clean", "counterfactual"]
+Joint = Literal["alone", "with_partners", "partners_only"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which prompts: a named task, one split of it, one stratum, how many."""
+
+    task: str
+    split: Split
+    stratum: str = "fresh"
+    n: int = 256
+    """Prompts drawn; exhaustive tasks enumerate on the evaluation split and ignore it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What is written where, in canonical component names (`a1.h6`, `m0`, `input`, `r2`)."""
+
+    components: tuple[str, ...]
+    """Written together in one forward pass, sorted; empty means an unedited run."""
+    source: Source = "unchanged"
+    """Where the written activation comes from; `unchanged` is the placebo (CTL-11)."""
+    base: Base = "clean"
+    """The prompt that runs: `counterfactual` with source `clean` is denoising."""
+    positions: str = "all"
+    """`all`, or one named position of the task (`END`, `S2` ...)."""
+    receivers: tuple[str, ...] = ()
+    """Path patching: only these inputs (`a1.h1.k`) see the change; empty means everything does."""
+    joint: Joint = "alone"
+    """`with_partners`/`partners_only`: with the same-role heads the harness finds on calibration data."""
+    rotation: int = -1
+    """k >= 0: the change is turned by the k-th random orthogonal matrix (CTL-6), same norm and rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One metric value per prompt of a forward pass, edited or not."""
+
+    intervention: Intervention
+    metric: str
+    """logit_diff | logprob | prob | loss | accuracy | kl (kl is against the clean run)."""
+    type: Literal["run"] = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Attention mass of one head from a named query position to a named key position, per prompt."""
+
+    head: str
+    query: str
+    key: str
+    type: Literal["attention"] = "attention"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Direct logit attribution of one component to logit_diff, LayerNorm scale frozen, per prompt."""
+
+    component: str
+    type: Literal["attribution"] = "attribution"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Facts read from a data file of the bundle (a node list), without running anything."""
+
+    file: str
+    type: Literal["document"] = "document"
+
+
+Probe = Run | Attention | Attribution | Document
+_PROBES: dict[str, type[Run] | type[Attention] | type[Attribution] | type[Document]] = {
+    "run": Run,
+    "attention": Attention,
+    "attribution": Attribution,
+    "document": Document,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One array to be measured: these prompts, this probe."""
+
+    slice: Slice
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """The model under study, as files: nothing of it is imported by us."""
+
+    loader: Literal["transformer_lens", "hub"]
+    name: str = ""
+    """Hub name (resolved in the local cache only) or a label."""
+    config: str = ""
+    """Absolute path of the configuration file."""
+    weights: str = ""
+    """Absolute path of the safetensors file."""
+    sha256: str = ""
+    """Hash over configuration and weights; paths do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """Where prompts come from: one of our generators, or a data file of the bundle."""
+
+    generator: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+    """Absolute path of a JSONL or safetensors file; empty for a generator."""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A plan step bound to a model and to data; `address` is where its evidence lives."""
+
+    step: PlanStep
+    model: ModelRef
+    data: DataRef
+    salt: str
+
+    @property
+    def address(self) -> str:
+        """Hash of everything that can change the measured array (paths and task names cannot)."""
+        step = dataclasses.asdict(self.step)
+        step["slice"].pop("task")
+        body = {
+            "format": WIRE_FORMAT,
+            "step": step,
+            "model": [self.model.loader, self.model.name, self.model.sha256],
+            "data": [self.data.generator, dict(self.data.parameters), self.data.sha256],
+            "salt": self.salt,
+        }
+        return digest(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the harness writes for one job: one value per prompt and how it was obtained."""
+
+    address: str
+    values: tuple[float, ...]
+    """One value per prompt; empty when `unavailable` says why nothing could be measured."""
+    clusters: tuple[int, ...] = ()
+    """Same length as `values`: prompts of one cluster are not independent."""
+    exhaustive: bool = False
+    """True when the prompts are the whole population, so there is no sampling error."""
+    tolerance: float = 0.0
+    """Largest numeric deviation seen between the fast and the naive path, metric's unit."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Other findings as plain JSON: partner heads, nodes of a document ..."""
+    unavailable: str = ""
+    """The bundle's model or data cannot be measured: why. Becomes NOT_TESTABLE."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Versions, device, threads, hash of the prompts, control results, seconds."""
+
+
+def digest(body: Any) -> str:
+    """Hex SHA-256 of a JSON-compatible value in canonical form.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dump(document: Any) -> str:
+    """JSON text of a wire dataclass; floats keep all their digits."""
+    return json.dumps(dataclasses.asdict(document), separators=(",", ":"))
+
+
+def load_job(body: Mapping[str, Any]) -> Job:
+    """The `Job` written by `dump`, rebuilt from parsed JSON.
+
+    Raises:
+        KeyError, TypeError: the document was not written by this version.
+    """
+    step = body["step"]
+    return Job(
+        step=PlanStep(Slice(**step["slice"]), load_probe(step["probe"])),
+        model=ModelRef(**body["model"]),
+        data=DataRef(**body["data"]),
+        salt=body["salt"],
+    )
+
+
+def load_probe(body: Mapping[str, Any]) -> Probe:
+    """A probe rebuilt from parsed JSON."""
+    fields = dict(body)
+    if fields["type"] == "run":
+        edit = dict(fields["intervention"])
+        edit["components"] = tuple(edit["components"])
+        edit["receivers"] = tuple(edit["receivers"])
+        fields["intervention"] = Intervention(**edit)
+    return _PROBES[fields["type"]](**fields)
+
+
+def load_record(body: Mapping[str, Any]) -> Record:
+    """The `Record` written by `dump`, rebuilt from parsed JSON."""
+    fields = dict(body)
+    fields["values"] = tuple(fields["values"])
+    fields["clusters"] = tuple(fields["clusters"])
+    return Record(**fields)
+
+
+def record_path(store: Path, address: str) -> Path:
+    """Where a job's record lives in the evidence store."""
+    return store / address[:2] / f"{address}.json"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or nothing: a killed process leaves no half document behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
