@@ -67,14 +67,16 @@ class Check(Generic[S]):
     """Every array `decide` will read; static, so it can be shown, priced and shared beforehand."""
     decide: Callable[[S, Subject, Evidence], Decision]
     """Pure: same spec, subject and evidence, same decision."""
-    negate: Callable[[S], S | None]
-    """The contradicting claim (METHODS V02); None when this kind cannot express it."""
+    negate: Callable[[S, Subject], S | None]
+    """The contradicting claim of the same kind (METHODS V02); None when the kind cannot express it."""
     refuted_by: Callable[[S], str]
     """One sentence for readers, known before measuring: what result would refute the claim."""
     doc: str
     examples: tuple[Example, ...]
-    names_components: bool = True
-    """False when the spec's components are not claimed to matter (negative, structure)."""
+    claimed: Callable[[S], tuple[str, ...]] = lambda _spec: ()
+    """Components the claim says matter; they never serve as controls for any claim of the bundle."""
+    functional: bool = True
+    """False for structure: passing says nothing about what the model does, so it cannot carry a run."""
     problems: Callable[[S, Subject], tuple[str, ...]] = field(default=lambda _spec, _subject: ())
     """Usage errors only the subject can reveal: unknown task, unknown position."""
 
@@ -105,6 +107,10 @@ class Check(Generic[S]):
         """The one-line question of the module docstring, for the README table."""
         match = re.search(r"Question:\s*(.+?)\s*Null:", self.doc, re.DOTALL)
         return re.sub(r"\s+", " ", match[1]) if match else ""
+
+
+def no_negation(_spec: Spec, _subject: Subject) -> None:
+    """For kinds that cannot say the opposite; tests then turn the evidence around instead."""
 
 
 AnyCheck = Check[Any]

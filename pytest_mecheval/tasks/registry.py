@@ -23,7 +23,7 @@ class Generator(Generic[P]):
 
     name: str
     """Equal to the module's file name."""
-    parameters: Callable[..., P]
+    parameters: type[P]
     """A frozen dataclass; raises ValueError with a readable text when a value cannot work."""
     strata: tuple[str, ...]
     """`fresh` first, then what the task can vary: new_entities, new_lengths, new_templates, distractor."""
@@ -33,6 +33,8 @@ class Generator(Generic[P]):
     """(parameters, stratum, split, n, rng) -> n distinct pairs; the two splits never share a clean prompt."""
     population: Callable[[P], int] = lambda _parameters: 0
     """Number of all inputs when the evaluation split enumerates them, else 0."""
+    missing: Callable[[P, str], str] = lambda _parameters, _stratum: ""
+    """(parameters, stratum) -> why these parameters rule the stratum out, or ``."""
     doc: str = ""
 
 

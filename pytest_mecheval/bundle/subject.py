@@ -1,0 +1,144 @@
+"""How the model and the tasks under study are stated, in a claim file or in the bundle's manifest."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import JsonSchemaValue
+
+from pytest_mecheval.bundle.reading import relative_parts
+from pytest_mecheval.errors import BundleError
+
+Loader = Literal["transformer_lens", "hub", "python"]
+"""transformer_lens: config + safetensors files; hub: local Hugging Face cache; python: bundle code."""
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_ENTRY = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "transformer_lens": ("config", "weights"),
+    "hub": ("name",),
+    "python": ("entry",),
+}
+
+
+class Section(BaseModel):
+    """Strict and frozen: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _safe_path(path: str) -> str:
+    try:
+        return "/".join(relative_parts(path))
+    except BundleError as error:
+        raise ValueError(str(error)) from None
+
+
+RelativePath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_safe_path)]
+"""A file of the bundle, relative to its root, `/` between folders."""
+
+
+def _safe_entry(entry: str) -> str:
+    if not _ENTRY.fullmatch(entry):
+        raise ValueError("must look like src/data.py:make_batch")
+    path, _, function = entry.rpartition(":")
+    return f"{_safe_path(path)}:{function}"
+
+
+EntryPoint = Annotated[str, Field(max_length=1000), AfterValidator(_safe_entry)]
+"""A function or class of the bundle's own code: `src/data.py:make_batch`."""
+
+
+def _path_or_entry(text: str) -> str:
+    return _safe_entry(text) if ":" in text else _safe_path(text)
+
+
+PathOrEntry = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_path_or_entry)]
+"""A script, a notebook, or a function in a script."""
+
+
+def _hub_name(name: str) -> str:
+    if not _HUB_NAME.fullmatch(name) or ".." in name:
+        raise ValueError("must look like gpt2 or organisation/model")
+    return name
+
+
+HubName = Annotated[str, Field(max_length=200), AfterValidator(_hub_name)]
+
+
+class ModelSection(Section):
+    """Where the model under study comes from."""
+
+    loader: Loader
+    """`transformer_lens` (config and weights as files), `hub` (local cache), `python` (bundle code)."""
+    config: RelativePath | None = None
+    """Configuration file, JSON."""
+    weights: RelativePath | None = None
+    """Weights, safetensors."""
+    name: HubName | None = None
+    """Hub name, or a label for the other loaders."""
+    entry: EntryPoint | None = None
+    """The bundle's own model: runs only in a sandbox."""
+    revision: str | None = Field(default=None, max_length=100, pattern=r"^[A-Za-z0-9][\w./-]*$")
+    """Branch, tag or commit in the hub."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        lacking = [field for field in _NEEDED[self.loader] if getattr(self, field) is None]
+        if lacking:
+            raise ValueError(f"loader {self.loader} needs {' and '.join(lacking)}")
+        return self
+
+
+class TaskSection(Section):
+    """Where prompts come from: exactly one of `generator`, `file`, `entry`."""
+
+    generator: str | None = Field(default=None, min_length=1, max_length=100)
+    """One of our task generators; every further key is one of its parameters."""
+    file: RelativePath | None = None
+    """A data file of the bundle: JSONL or safetensors."""
+    entry: EntryPoint | None = None
+    """The bundle's own data function: runs only in a sandbox."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the generator; written beside it, not below."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_parameters(cls, section: Any) -> Any:
+        """Beside `generator`, keys we do not know are parameters of the generator."""
+        if not isinstance(section, dict) or "generator" not in section:
+            return section
+        gathered = {key: section[key] for key in section if key in cls.model_fields}
+        further = {key: section[key] for key in section if key not in cls.model_fields}
+        stated = gathered.get("parameters", {})
+        if not isinstance(stated, dict):
+            return section
+        return {**gathered, "parameters": {**stated, **further}}
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("generator", "file", "entry") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"needs exactly one of generator, file, entry (found {found})")
+        if self.parameters and self.generator is None:
+            raise ValueError("parameters belong to a generator")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> JsonSchemaValue:
+        """As written in YAML: a generator takes any further key, a file or an entry none."""
+        schema: JsonSchemaValue = handler.resolve_ref_schema(handler(core_schema))
+        fields = schema["properties"]
+        text = {"type": "string", "minLength": 1}
+        fields.pop("parameters")
+        schema.pop("additionalProperties", None)
+        schema["properties"] = {
+            name: {**text, "description": fields[name].get("description", "")} for name in fields
+        }
+        schema["oneOf"] = [
+            {"required": ["generator"]},
+            {"required": ["file"], "maxProperties": 1},
+            {"required": ["entry"], "maxProperties": 1},
+        ]
+        return schema

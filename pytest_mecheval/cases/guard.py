@@ -1,0 +1,70 @@
+"""Keeps a bundle from configuring or entering pytest; light enough to run before any plugin works."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pytest_mecheval.errors import UsageError
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder` or lies below it; both are compared after following links.
+
+    >>> is_within(Path("/a/b/c"), Path("/a/b")), is_within(Path("/a/bc"), Path("/a/b"))
+    (True, False)
+    """
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def conftests_reach_a_bundle(
+    bundles: Sequence[Path], positional: Iterable[str], invocation_dir: Path
+) -> bool:
+    """Whether pytest's start-up would look for conftest.py files inside a bundle.
+
+    Without positional arguments only generated cases run, which need no conftest.py at all.
+    Pytest also looks into `test*` folders below each argument.
+    """
+    anchors = [invocation_dir / name.split("::", 1)[0] for name in positional]
+    return not anchors or any(
+        is_within(anchor, bundle)
+        or (bundle.name.startswith("test") and bundle.parent == anchor.resolve())
+        for anchor in anchors
+        for bundle in ((invocation_dir / path).resolve() for path in bundles)
+    )
+
+
+def refuse_foreign_configuration(
+    bundles: Sequence[Path],
+    *,
+    inipath: Path | None,
+    rootpath: Path,
+    invocation_dir: Path,
+    chosen_by_user: bool,
+) -> None:
+    """Refuse a run that took its configuration from a bundle, which could load plugins from there.
+
+    Args:
+        bundles: absolute bundle folders.
+        inipath: the configuration file pytest read.
+        rootpath: pytest's rootdir.
+        invocation_dir: where pytest was started.
+        chosen_by_user: `-c FILE` or `--rootdir DIR` was given, so the user picked it.
+
+    Raises:
+        UsageError: names the file and the safe command.
+    """
+    if chosen_by_user:
+        return
+    for bundle in bundles:
+        inside = inipath is not None and is_within(inipath, bundle)
+        above = (
+            inipath is not None
+            and is_within(bundle, inipath.parent)
+            and not is_within(invocation_dir, inipath.parent)
+        )
+        rooted = is_within(rootpath, bundle) and not is_within(invocation_dir, bundle)
+        if inside or above or rooted:
+            taken = inipath if inside or above else f"{rootpath} as rootdir"
+            raise UsageError(
+                f"{taken}: pytest was configured from the bundle, so nothing it reports can be trusted; "
+                f"run it from outside the bundle as: pytest --mecheval={bundle}"
+            )

@@ -1,0 +1,89 @@
+"""From a claim file to bound claims: every spec validated by its kind, every problem collected, every plan drawn."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from pytest_mecheval.checks.check import AnyCheck, Subject, TaskFacts
+from pytest_mecheval.checks.registry import checks
+from pytest_mecheval.checks.spec import Spec
+from pytest_mecheval.claims.model import Claim
+from pytest_mecheval.vocabulary import Component, ModelShape
+from pytest_mecheval.wire import PlanStep
+
+
+@dataclass(frozen=True)
+class BoundClaim:
+    """A claim with its kind, its typed spec, what it is about, and what to measure."""
+
+    claim: Claim
+    check: AnyCheck
+    spec: Spec
+    subject: Subject
+    steps: tuple[PlanStep, ...]
+
+    @property
+    def refuted_by(self) -> str:
+        """What would refute it, known before measuring."""
+        return self.check.refuted_by(self.spec)
+
+
+def bind(
+    claims: Sequence[Claim], shape: ModelShape, tasks: Mapping[str, TaskFacts]
+) -> tuple[tuple[BoundClaim, ...], tuple[str, ...]]:
+    """Bind every claim to its kind, or say everything that is wrong.
+
+    Args:
+        claims: As read from the claim file.
+        shape: Of the model under study.
+        tasks: Facts by the claim file's task names.
+
+    Returns:
+        Bound claims in file order, and problems as `claim 'id': text`; claims with problems are left out.
+    """
+    problems: list[str] = []
+    typed: list[tuple[Claim, AnyCheck, Spec]] = []
+    for claim in claims:
+        check = checks().get(claim.kind)
+        if check is None:
+            problems.append(f"claim '{claim.id}': {_unknown('kind', claim.kind, checks())}")
+            continue
+        try:
+            typed.append((claim, check, check.spec.model_validate(dict(claim.spec))))
+        except ValidationError as error:
+            fields = check.spec.model_fields
+            problems.extend(f"claim '{claim.id}': {text}" for text in spec_problems(error, fields))
+    claimed = frozenset(
+        Component.parse(name) for _, check, spec in typed for name in check.claimed(spec)
+    )
+    bound = []
+    for claim, check, spec in typed:
+        subject = Subject(shape, tasks, claimed, frozenset(claim.operationalised))
+        found = check.problems(spec, subject)
+        problems.extend(f"claim '{claim.id}': {text}" for text in found)
+        if not found:
+            bound.append(BoundClaim(claim, check, spec, subject, check.plan(spec, subject)))
+    return tuple(bound), tuple(problems)
+
+
+def spec_problems(error: ValidationError, fields: Mapping[str, object]) -> list[str]:
+    """Readable lines for a spec's validation error, unexpected fields first with the closest name."""
+    unexpected, others = [], []
+    for each in error.errors():
+        place = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "extra_forbidden":
+            unexpected.append(_unknown("field", place, fields))
+        elif each["type"] == "missing":
+            others.append(f"field '{place}' is missing")
+        else:
+            message = each["msg"].removeprefix("Value error, ")
+            others.append(f"field '{place}': {message}" if place else message)
+    return unexpected + others
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"closest: {close[0]}; " if close else ""
+    return f"unknown {what} '{name}' ({hint}known: {', '.join(known)})"

@@ -1,0 +1,36 @@
+"""Facts that are read from a bundle's data file by this process, without a model and without a child."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pytest_mecheval.bundle.reading import decoded, read_file
+from pytest_mecheval.errors import BundleError, SubjectError
+from pytest_mecheval.evidence.measurement import Measurement
+
+MAX_DOCUMENT_BYTES = 4_000_000
+"""Node lists are small; anything larger is not one."""
+
+
+def node_list(root: Path, path: str) -> Measurement:
+    """The `nodes` of a JSON file of the bundle as a fact.
+
+    Args:
+        root: the bundle's folder.
+        path: relative to it.
+
+    Raises:
+        SubjectError: no such file, not JSON, or no list of names in it.
+    """
+    try:
+        text, _ = decoded(read_file(root, path, MAX_DOCUMENT_BYTES))
+        body = json.loads(text)
+    except BundleError as error:
+        raise SubjectError(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise SubjectError(f"{path}: not JSON: {error}") from error
+    nodes = body.get("nodes") if isinstance(body, dict) else body
+    if not isinstance(nodes, list) or not all(isinstance(node, str) for node in nodes):
+        raise SubjectError(f"{path}: no list of node names under 'nodes'")
+    return Measurement(np.empty(0), facts={"nodes": nodes}, provenance={"document": path})
