@@ -36,6 +36,9 @@ _TABLE_LINE_CHARACTERS = frozenset("-|: \t")
 _COMMENT_START, _COMMENT_END = "<!--", "-->"
 
 
+_Where = Literal["prose", "fence", "code"]
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """One statement-sized piece of prose."""
@@ -98,34 +101,19 @@ def _pieces(lines: list[str], first: int) -> Iterator[_Piece]:
 def _blocks(lines: list[str], first: int) -> Iterator[_Block]:
     """Lines grouped into paragraphs, list items, headings, table rows and fenced code."""
     current: _Block | None = None
-    fence: str | None = None
-    for index, line in _without_comments(lines, first):
-        if fence is not None:
-            match = _FENCE.match(line)
-            if match and match[1].startswith(fence):
-                fence = None
-            elif current is not None:
-                current.lines.append((index, line))
-                continue
-        elif match := _FENCE.match(line):
-            fence = match[1]
-            if current is not None:
-                yield current
-            current = _Block("code", [])
-            continue
-        elif current is not None and _makes_heading(current, line):
+    for index, line, place in _visible(lines, first):
+        if place == "code" and current is not None:
+            current.lines.append((index, line))
+        elif place == "prose" and current is not None and _makes_heading(current, line):
             current.kind = "heading"
-        elif continued := _continues(current, line):
+            yield current
+            current = None
+        elif place == "prose" and (continued := _continues(current, line)):
             continued.lines.append((index, line))
-            continue
         else:
             if current is not None:
                 yield current
-            current = _opened(index, line)
-            continue
-        if current is not None:
-            yield current
-        current = None
+            current = _Block("code", []) if place == "fence" else _opened(index, line)
     if current is not None:
         yield current
 
@@ -179,19 +167,26 @@ def _is_rule(line: str) -> bool:
     return len(marks) >= MIN_RULE_MARKS and marks[0] in "-*_" and marks == marks[0] * len(marks)
 
 
-def _without_comments(lines: list[str], first: int) -> Iterator[tuple[int, str]]:
-    """Lines without HTML comments, which a reader of the rendered text does not see.
+def _visible(lines: list[str], first: int) -> Iterator[tuple[int, str, _Where]]:
+    """Lines and where they stand, without HTML comments, which a reader of the rendered text misses.
 
     A blank line stands where a comment was, so that no passage runs across it. A comment that never
     ends hides nothing: otherwise one mark would keep a whole report out of the coverage.
     """
     last_end = max((i for i, line in enumerate(lines) if _COMMENT_END in line), default=-1)
-    hidden = fenced = False
+    hidden = False
+    fence = ""
     for offset, line in enumerate(lines):
-        if not hidden and _FENCE.match(line):
-            fenced = not fenced
+        match = None if hidden else _FENCE.match(line)
+        if match and (not fence or match[1].startswith(fence)):
+            fence = "" if fence else match[1]
+            yield first + offset, line, "fence"
+            continue
+        if fence:
+            yield first + offset, line, "code"
+            continue
         rest = line
-        while not fenced and rest:
+        while rest:
             if hidden:
                 _, ended, rest = rest.partition(_COMMENT_END)
                 hidden = not ended
@@ -199,11 +194,11 @@ def _without_comments(lines: list[str], first: int) -> Iterator[tuple[int, str]]
             before, started, after = rest.partition(_COMMENT_START)
             if not started or not (offset < last_end or _COMMENT_END in after):
                 break
-            yield first + offset, before
-            yield first + offset, ""
+            yield first + offset, before, "prose"
+            yield first + offset, "", "prose"
             hidden, rest = True, after
         if not hidden:
-            yield first + offset, rest
+            yield first + offset, rest, "prose"
 
 
 def _whole(block: _Block) -> Iterator[_Piece]:

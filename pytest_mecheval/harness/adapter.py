@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_mecheval.errors import HarnessError
+from pytest_mecheval.harness.kernel import Norm
 from pytest_mecheval.vocabulary import ModelShape
 
 HookFunction = Callable[[Tensor], Tensor | None]
@@ -115,6 +116,25 @@ class LibraryModel:
         matrix: Tensor = self.module.blocks[layer].attn.W_O
         return matrix
 
+    def output_bias(self, layer: int) -> Tensor:
+        """b_O of a layer, shape (d_model,)."""
+        bias: Tensor | None = self.module.blocks[layer].attn.b_O
+        return torch.zeros(self.shape.d_model, device=self.device) if bias is None else bias
+
+    def readout(self) -> tuple[Norm, Tensor, Tensor]:
+        """Final norm, unembedding (d_vocab, d_model) and its bias (d_vocab,)."""
+        config, final = self.module.cfg, self.module.ln_final
+        kind = (config.normalization_type or "").upper().removesuffix("PRE")
+        if getattr(config, "uses_rms_norm", False) or getattr(config, "final_rms", False):
+            kind = "RMS"
+        weight = _parameter(final, "w", "weight") if kind else None
+        bias = _parameter(final, "b", "bias") if kind == "LN" else None
+        rows: Tensor = self.module.W_U.T
+        constant = self.module.b_U
+        if constant is None:
+            constant = torch.zeros(rows.shape[0], device=rows.device)
+        return Norm(kind, weight, bias, float(config.eps)), rows, constant
+
     @contextmanager
     def stubbed(self, entry: Mapping[int, Tensor], first: int) -> Iterator[None]:
         """Within this context blocks below `first` do not run; block `first` gets `entry[first]`.
@@ -161,6 +181,15 @@ class LibraryModel:
         finally:
             handle.remove()
         self._returns_tuple = bool(seen and seen[0])
+
+
+def _parameter(module: nn.Module, *names: str) -> Tensor | None:
+    """The first of several spellings of a parameter that a module has."""
+    for name in names:
+        found = getattr(module, name, None)
+        if isinstance(found, Tensor):
+            return found
+    return None
 
 
 def _library_hook(function: HookFunction) -> Callable[..., Tensor | None]:

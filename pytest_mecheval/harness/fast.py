@@ -50,6 +50,10 @@ class FastRunner:
         weight = self.kernel.layers[layer].w_o
         return weight.unflatten(0, (self.kernel.n_heads, self.kernel.d_head))
 
+    def output_bias(self, layer: int) -> Tensor:
+        """b_O of a layer, shape (d_model,): written by the layer, but by no head."""
+        return self.kernel.layers[layer].b_o
+
     def trace(self, tokens: Tensor, keys: bool = False) -> Trace:
         """All activations of an unedited run; `keys` also keeps keys and values."""
         kernel = self.kernel
@@ -161,9 +165,7 @@ class FastRunner:
         x = torch.stack(changed)
         return self._through_mlp(rows, layer, x, window)
 
-    def _head_change(
-        self, layer: int, heads: tuple[int, ...], z: Tensor, value: Tensor
-    ) -> Tensor:
+    def _head_change(self, layer: int, heads: tuple[int, ...], z: Tensor, value: Tensor) -> Tensor:
         """Change of the residual stream when heads write `value` in place of `z`."""
         chosen = list(heads)
         if len(chosen) == 1:
@@ -222,9 +224,7 @@ class FastRunner:
             x[row] += change
         return self._through_mlp(rows, layer, x, window)
 
-    def _through_mlp(
-        self, rows: Sequence[Writes], layer: int, x: Tensor, window: Window
-    ) -> Tensor:
+    def _through_mlp(self, rows: Sequence[Writes], layer: int, x: Tensor, window: Window) -> Tensor:
         """From the middle of a block to its end."""
         if not self.kernel.has_mlp:
             return x

@@ -26,6 +26,10 @@ class HookRunner:
         """W_O of a layer, shape (heads, d_head, d_model)."""
         return self.library.output_matrix(layer)
 
+    def output_bias(self, layer: int) -> Tensor:
+        """b_O of a layer, shape (d_model,): written by the layer, but by no head."""
+        return self.library.output_bias(layer)
+
     def trace(self, tokens: Tensor, keys: bool = False) -> Trace:  # noqa: ARG002 - the fast path's signature
         """All activations of an unedited run."""
         shape, at = self.library.shape, Activations
@@ -55,9 +59,7 @@ class HookRunner:
         letters: dict[int, list[tuple[Receiver, Tensor]]] = {}
         for receiver in edit.receivers:
             layer = receiver.layer
-            changed = base.resid_pre[layer] + sender_delta(
-                senders, base, layer, self.output_matrix
-            )
+            changed = base.resid_pre[layer] + sender_delta(senders, base, layer, self.output_matrix)
             name = Activations.letter(layer, receiver.letter)
             kept: list[Tensor] = []
             self.library.run(

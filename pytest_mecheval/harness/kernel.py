@@ -217,7 +217,9 @@ def build_kernel(checkpoint: Checkpoint, device: str = "cpu") -> Kernel | None:
     def block(index: int) -> Layer:
         prefix = f"blocks.{index}"
         w = {
-            f"{'w' if kind == 'weight' else 'b'}_{letter}": tensors[f"{prefix}.attn.{letter}.{kind}"]
+            f"{'w' if kind == 'weight' else 'b'}_{letter}": tensors[
+                f"{prefix}.attn.{letter}.{kind}"
+            ]
             for letter in "qkvo"
             for kind in ("weight", "bias")
         }

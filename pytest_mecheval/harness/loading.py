@@ -159,4 +159,3 @@ def _hub_module(name: str, major: int, device: str) -> Any:
     from transformer_lens import HookedTransformer
 
     return HookedTransformer.from_pretrained_no_processing(name, device=device, dtype=torch.float32)
-

@@ -23,9 +23,7 @@ class Readout:
     """(n, d_vocab) of the unedited clean run; needed by kl only."""
 
 
-def from_logits(
-    logits: Tensor, readout: Readout, metrics: Sequence[str]
-) -> Mapping[str, Tensor]:
+def from_logits(logits: Tensor, readout: Readout, metrics: Sequence[str]) -> Mapping[str, Tensor]:
     """The named metrics of logits at the read position.
 
     Args:

@@ -108,28 +108,19 @@ def _check_complete(
         parts += [Component("attn", layer)]
         parts += [Component("mlp", layer)] if engine.shape.d_mlp else []
     written = [(_contribution(engine, trace, block, part) * direction).sum(-1) for part in parts]
-    biases = _at(trace.resid_pre[-1], block) * direction
-    total = biases.sum(-1) + constant
+    whole = (_at(trace.resid_pre[-1], block) * direction).sum(-1)
     logits = engine.runner.base_logits(trace, block.readout.read)
     rows = torch.arange(logits.shape[0], device=logits.device)
     measured = logits[rows, block.readout.answers] - logits[rows, block.readout.foils]
     scale = max(1.0, *(float(part.abs().max()) for part in written))
-    if float((total - measured).abs().max()) > COMPLETENESS * scale:
+    if float((whole + constant - measured).abs().max()) > COMPLETENESS * scale:
         raise SubjectError(
             "direct attribution is not defined here: logits are not linear in the final residual stream"
         )
-    missing = biases.sum(-1) - torch.stack(written).sum(0)
-    bias = sum(
-        _attention_bias(trace, engine, layer, block) for layer in range(engine.shape.n_layers)
-    )
-    if float((missing - (bias * direction).sum(-1)).abs().max()) > COMPLETENESS * scale:
+    biases = [engine.runner.output_bias(layer) for layer in range(engine.shape.n_layers)]
+    parts_sum = torch.stack([*written, direction @ torch.stack(biases).sum(0)]).sum(0)
+    if float((parts_sum - whole).abs().max()) > COMPLETENESS * scale:
         raise HarnessError("direct attribution: contributions do not add up to the residual stream")
-
-
-def _attention_bias(trace: Trace, engine: Engine, layer: int, block: Block) -> Tensor:
-    """The part of the attention output that belongs to no head (b_O), (n, d_model)."""
-    whole = _at(trace.resid_mid[layer], block) - _at(trace.resid_pre[layer], block)
-    return whole - _contribution(engine, trace, block, Component("attn", layer))
 
 
 def _at(value: Tensor, block: Block) -> Tensor:

@@ -62,7 +62,13 @@ def check_hooks(library: LibraryModel, trace: Trace) -> None:
     at, shape = Activations, library.shape
     for layer in range(shape.n_layers):
         parts = trace.resid_mid[layer] + (trace.mlp[layer] if shape.d_mlp else 0)
-        _expect(library, at.resid_post(layer), "is not the sum of what the block adds", parts, trace.resid_pre[layer + 1])
+        _expect(
+            library,
+            at.resid_post(layer),
+            "is not the sum of what the block adds",
+            parts,
+            trace.resid_pre[layer + 1],
+        )
     generator = torch.Generator().manual_seed(SEED)
     for layer in sorted({0, shape.n_layers // 2, shape.n_layers - 1}):
         _check_heads(library, trace, layer, generator)
@@ -72,7 +78,9 @@ def check_hooks(library: LibraryModel, trace: Trace) -> None:
             value = _fresh(trace.mlp[layer], generator)
             after = _edited(library, trace, [(at.mlp_out(layer), value)], [at.resid_post(layer)])
             expected = trace.resid_mid[layer] + value
-            _expect(library, at.mlp_out(layer), "does not reach the residual stream", after[0], expected)
+            _expect(
+                library, at.mlp_out(layer), "does not reach the residual stream", after[0], expected
+            )
 
 
 def _check_heads(
@@ -86,7 +94,13 @@ def _check_heads(
     after = _edited(library, trace, [(at.z(layer), value)], names)
     before = trace.resid_mid[layer] - trace.resid_pre[layer]
     change = (value - trace.z[layer]).flatten(-2) @ library.output_matrix(layer).flatten(0, 1)
-    _expect(library, at.z(layer), "does not change the attention output by its part of W_O", after[0], before + change)
+    _expect(
+        library,
+        at.z(layer),
+        "does not change the attention output by its part of W_O",
+        after[0],
+        before + change,
+    )
     total = trace.resid_pre[layer] + after[0] + (after[2] if library.shape.d_mlp else 0)
     _expect(library, at.z(layer), "does not reach the residual stream", after[1], total)
     out = _fresh(before, generator)
@@ -152,11 +166,14 @@ def _kernel_differs(subject: Subject, kernel: Kernel, plain: HookRunner, trace: 
             runner, subject.shape, kernel.d_head, examples, lambda: examples, subject.device
         )
         requests = [
-            Request(engine.resolve(edit), ("logit_diff",)) for edit in battery(subject.shape.n_layers, bool(subject.shape.d_mlp))
+            Request(engine.resolve(edit), ("logit_diff",))
+            for edit in battery(subject.shape.n_layers, bool(subject.shape.d_mlp))
         ]
         values.append([found["logit_diff"] for found in engine.measure(requests)])
     scale = max(1.0, float(kernel.logits(own.resid_pre[-1]).abs().max()))
-    for edit, ours, theirs in zip(battery(subject.shape.n_layers, bool(subject.shape.d_mlp)), *values, strict=True):
+    for edit, ours, theirs in zip(
+        battery(subject.shape.n_layers, bool(subject.shape.d_mlp)), *values, strict=True
+    ):
         if float(np.abs(ours - theirs).max()) > RELATIVE_DEVIATION * scale:
             return f"the kernel's effect of {edit} differs from the library's"
     return ""
@@ -172,9 +189,7 @@ def battery(n_layers: int, has_mlp: bool) -> tuple[Intervention, ...]:
         Intervention((f"a{first}",), "zero", rotation=0),
     ]
     if n_layers > 1:
-        edits.append(
-            Intervention((f"a{first}",), "counterfactual", receivers=(f"a{last}.h0",))
-        )
+        edits.append(Intervention((f"a{first}",), "counterfactual", receivers=(f"a{last}.h0",)))
     if has_mlp:
         edits.append(Intervention((f"m{first}",), "counterfactual", base="clean"))
     return tuple(edits)

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from pytest_mecheval.checks.check import AnyCheck
+from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.errors import ClaimNotSupported
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report.allure_results import CLAIM_LABEL
 from pytest_mecheval.report.decisions import decision_document, json_text
 from pytest_mecheval.report.failure import amount, controls_text, headline, needed_text
-from pytest_mecheval.report.outcome import Outcome, StatedClaim
+from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import markdown_escape, plain_line
 from pytest_mecheval.report.plots import effect_plot, raw_series
 from pytest_mecheval.report.tables import values_csv
@@ -59,7 +60,7 @@ def _allure() -> Any:
     return allure
 
 
-def mark_item(item: pytest.Item, claim: StatedClaim, check: AnyCheck, *, bundle: str) -> None:
+def mark_item(item: pytest.Item, claim: Claim, check: AnyCheck, *, bundle: str) -> None:
     """Attach the labels known before measuring; call it when pytest has collected the item.
 
     Args:

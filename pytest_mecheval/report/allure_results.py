@@ -65,7 +65,7 @@ def environment(reports: Iterable[BundleReport]) -> dict[str, str]:
         prefix = f"{report.bundle} " if len(listed) > 1 else ""
         for score in dimension_scores(report.outcomes):
             properties[f"{prefix}{score.dimension}"] = score_text(score)
-        stated = coverage(report.outcomes, len(report.not_testable))
+        stated = coverage(report.outcomes, len(report.untested))
         properties[f"{prefix}coverage"] = f"{stated.tested} of {stated.stated} stated findings"
         properties[f"{prefix}family-wise"] = family(report.outcomes).sentence
         properties[f"{prefix}salt"] = report.salt

@@ -159,7 +159,7 @@ def bundle_document(report: BundleReport, run: Mapping[str, Any] | None = None) 
         if moved:
             volatile[outcome.claim] = moved
     outcomes = report.sorted_outcomes()
-    tested = coverage(outcomes, len(report.not_testable))
+    tested = coverage(outcomes, len(report.untested))
     statement = family(outcomes)
     return {
         "format": FORMAT,
@@ -190,9 +190,8 @@ def bundle_document(report: BundleReport, run: Mapping[str, Any] | None = None) 
             "statement": statement.sentence,
         },
         "decisions": decisions,
-        "not_testable": [
-            {"claim": claim, "reason": reason}
-            for claim, reason in sorted(report.not_testable.items())
+        "untested": [
+            {"claim": claim, "reason": reason} for claim, reason in sorted(report.untested.items())
         ],
         "run": plain_json({"provenance": volatile} | dict(run or {})),
     }

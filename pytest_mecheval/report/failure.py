@@ -4,9 +4,10 @@ The verdict word stands in the first line: Allure's categories find it there.
 """
 
 from pytest_mecheval.checks.check import AnyCheck
+from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.evidence.decision import Control, Decision
 from pytest_mecheval.report.columns import display_width, wrap
-from pytest_mecheval.report.outcome import Outcome, StatedClaim, outcome
+from pytest_mecheval.report.outcome import Outcome, outcome
 from pytest_mecheval.report.plain import plain_line
 
 COLUMNS = 100
@@ -15,7 +16,7 @@ _INDENT = 12
 """Where the text behind a line's name begins."""
 
 
-def failure_text(claim: StatedClaim, check: AnyCheck, decision: Decision) -> str:
+def failure_text(claim: Claim, check: AnyCheck, decision: Decision) -> str:
     """The five lines, wrapped at 100 columns; nothing in them but plain text.
 
     Args:

@@ -8,9 +8,10 @@ import enum
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from pytest_mecheval.checks.check import AnyCheck
+from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Verdict
@@ -29,32 +30,6 @@ class State(enum.StrEnum):
     """Deselected, or the session ended first."""
     ERROR = "error"
     """Our own failure; never a verdict."""
-
-
-class StatedQuote(Protocol):
-    """Where a claim is stated, and in which words."""
-
-    @property
-    def file(self) -> str: ...
-    @property
-    def line(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-
-
-class StatedClaim(Protocol):
-    """What reports need to know about a claim."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def quote(self) -> StatedQuote: ...
-    @property
-    def spec(self) -> Mapping[str, Any]: ...
-    @property
-    def operationalised(self) -> Iterable[str]: ...
-    @property
-    def headline(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +87,8 @@ class BundleReport:
     salt: str
     """Decides which fresh prompts were drawn; printed so that everybody can draw them again."""
     outcomes: tuple[Outcome, ...]
-    not_testable: Mapping[str, str] = field(default_factory=dict)
-    """Stated findings that the claim file lists as having no test: id to reason."""
+    untested: Mapping[str, str] = field(default_factory=dict)
+    """What the bundle states but nothing here tests (listed as not testable, plan steps): id to reason."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def sorted_outcomes(self) -> tuple[Outcome, ...]:
@@ -122,7 +97,7 @@ class BundleReport:
 
 
 def outcome(
-    claim: StatedClaim,
+    claim: Claim,
     check: AnyCheck,
     decision: Decision | None = None,
     *,

@@ -91,15 +91,15 @@ def dimension_scores(outcomes: Iterable[Outcome]) -> tuple[Score, ...]:
     )
 
 
-def coverage(outcomes: Iterable[Outcome], not_testable: int = 0) -> Coverage:
+def coverage(outcomes: Iterable[Outcome], untested: int = 0) -> Coverage:
     """Tested over stated findings.
 
     Args:
         outcomes: every claim of the claim file, run or not.
-        not_testable: findings the claim file lists as having no test.
+        untested: what is stated beside them: listed as not testable, plan steps without a check.
     """
     listed = list(outcomes)
-    return Coverage(sum(outcome.tested for outcome in listed), len(listed) + not_testable)
+    return Coverage(sum(outcome.tested for outcome in listed), len(listed) + untested)
 
 
 def family(outcomes: Iterable[Outcome], alpha: float = FAMILY_ALPHA) -> Family:

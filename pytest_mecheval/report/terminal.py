@@ -206,11 +206,11 @@ def _totals(report: BundleReport, columns: int) -> list[str]:
     lines = []
     for score in dimension_scores(report.outcomes):
         lines += _named(str(score.dimension), score_text(score), columns)
-    stated = coverage(report.outcomes, len(report.not_testable))
+    stated = coverage(report.outcomes, len(report.untested))
     share = f" ({100 * stated.share:.0f}%)" if stated.share is not None else ""
     text = f"{stated.tested} of {stated.stated} stated findings tested{share}"
-    if report.not_testable:
-        text += f"; listed as not testable: {len(report.not_testable)}"
+    if report.untested:
+        text += f"; without a test: {len(report.untested)}"
     lines += _named("coverage", text, columns)
     lines += _named("family-wise", family(report.outcomes).sentence, columns)
     return lines + _named("salt", plain_line(report.salt), columns)

@@ -4,6 +4,7 @@ Each distribution has a known mean; the threshold is put exactly there, so every
 (p_above <= alpha) and every REFUTED (p_below <= alpha) is an error. n = 256 units, alpha = .01.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ ALPHA = 0.01
 REPETITIONS = 10_000
 BOOTSTRAP_REPETITIONS = 4_000
 BOOTSTRAP_CHUNK = 500
+STANDARD_ERRORS = 4
+"""Room for a recorded rate when a random stream changes between numpy versions."""
+
 QUANTILES = 1_000_001
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -35,8 +39,8 @@ class Population:
     draw: Draw
     clip: float
     mean: float
-    bootstrap_rate: tuple[float, float]
-    """Where bootstrap-t's false-SUPPORTED rate lies; measured here, asserted so that it stays known."""
+    bootstrap_rate: float
+    """How often bootstrap-t says SUPPORTED here: measured by the test below, which keeps it true."""
 
 
 def by_quantiles(quantile: Callable[[np.ndarray], np.ndarray], clip: float) -> float:
@@ -46,43 +50,43 @@ def by_quantiles(quantile: Callable[[np.ndarray], np.ndarray], clip: float) -> f
 
 
 def lognormal_left(z: np.ndarray) -> np.ndarray:
-    return 3.0 - np.exp(z)
+    return 5.0 - np.exp(1.5 * z)
 
 
 COLLAPSE = 0.01
 """Share of inputs on which the effect turns around completely: 7.6 % of samples contain none."""
 
 POPULATIONS = (
-    Population("normal", lambda rng, s: rng.normal(0.8, 1.0, s), 8.0, 0.8, (0.0, 0.015)),
-    Population("left exponential", lambda rng, s: 1.8 - rng.exponential(1.0, s), 30.0, 0.8, (0.01, 0.03)),
-    Population("right exponential", lambda rng, s: rng.exponential(1.0, s) - 0.2, 30.0, 0.8, (0.0, 0.015)),
+    Population("normal", lambda rng, s: rng.normal(0.8, 1.0, s), 8.0, 0.8, 0.0123),
+    Population("left exponential", lambda rng, s: 1.8 - rng.exponential(1.0, s), 30.0, 0.8, 0.0112),
+    Population("right exponential", lambda rng, s: rng.exponential(1.0, s) - 0.2, 30.0, 0.8, 0.0088),
     Population(
         "heavy left tail (lognormal)",
         lambda rng, s: lognormal_left(rng.standard_normal(s)),
-        12.0,
-        by_quantiles(lambda u: lognormal_left(norm.ppf(u)), 12.0),
-        (0.014, 0.05),
+        60.0,
+        by_quantiles(lambda u: lognormal_left(norm.ppf(u)), 60.0),
+        0.0210,
     ),
     Population(
         "clipped normal (a third of the values cut)",
         lambda rng, s: rng.normal(1.0, 4.0, s),
         4.0,
         by_quantiles(lambda u: 1.0 + 4.0 * norm.ppf(u), 4.0),
-        (0.0, 0.015),
+        0.0112,
     ),
     Population(
         "rare collapse",
         lambda rng, s: np.where(rng.random(s) < COLLAPSE, -8.0, 0.9),
         8.0,
         0.9 - 8.9 * COLLAPSE,
-        (0.05, 0.12),
+        0.0750,
     ),
     Population(
         "accuracy difference",
         lambda rng, s: rng.choice([-1.0, 0.0, 1.0], p=[0.1, 0.6, 0.3], size=s),
         2.0,
         0.2,
-        (0.0, 0.015),
+        0.0077,
     ),
 )  # fmt: skip
 each_population = pytest.mark.parametrize("population", POPULATIONS, ids=lambda p: p.name)
@@ -113,16 +117,18 @@ def test_bootstrap_t_is_measured_on_the_same_populations(
         lower = bootstrap.lower_bound_each(chunk, alpha=ALPHA, seed=seed)
         false += np.count_nonzero(lower > population.mean)
     rate = false / BOOTSTRAP_REPETITIONS
-    low, high = population.bootstrap_rate
-    assert low <= rate <= high
+    recorded = population.bootstrap_rate
+    error = math.sqrt(recorded * (1 - recorded) / BOOTSTRAP_REPETITIONS)
+    assert abs(rate - recorded) <= STANDARD_ERRORS * error
 
 
-def test_bootstrap_t_breaks_the_promise_somewhere(at_most: Callable[[float, int], float]) -> None:
-    # Why betting is the default: the bands above lie beyond what chance allows at level alpha.
-    broken = [
-        p.name for p in POPULATIONS if p.bootstrap_rate[0] > at_most(ALPHA, BOOTSTRAP_REPETITIONS)
-    ]
-    assert broken == ["rare collapse"] or "heavy left tail (lognormal)" in broken
+def test_bootstrap_t_breaks_the_promise_that_betting_keeps(
+    at_most: Callable[[float, int], float],
+) -> None:
+    # Why betting is the default: heavy left tails and rare collapses are what ablations look like.
+    promised = at_most(ALPHA, BOOTSTRAP_REPETITIONS)
+    broken = {p.name for p in POPULATIONS if p.bootstrap_rate > promised}
+    assert broken == {"heavy left tail (lognormal)", "rare collapse"}
 
 
 @pytest.mark.parametrize("sd", [0.3, 1.0], ids=["quiet", "noisy"])

@@ -1,13 +1,11 @@
 import hashlib
 import json
-import time
+from pathlib import Path
 
 import pytest
 
 from pytest_mecheval.bundle.discovery import MAX_TEXT_BYTES, discover
 from pytest_mecheval.errors import BundleError
-
-LOADER_SECONDS = 0.05
 
 
 def notebook(*cells):
@@ -125,7 +123,7 @@ def test_digest_ignores_what_is_not_considered(folder):
     assert discover(folder({**NATURAL, "evaluation/verdict.md": "REFUTED"})).digest == before
 
 
-def test_digest_tells_a_moved_file(folder, tmp_path):
+def test_digest_tells_a_moved_file(folder):
     before = discover(folder({"a.md": "x", "b.md": "y"})).digest
     assert discover(folder({"a.md": "y", "b.md": "x"})).digest != before
 
@@ -163,28 +161,13 @@ def test_missing_bundle_and_file_and_empty_folder_are_one_clear_line(tmp_path):
 
 
 def test_a_name_survives_dots_and_links(folder, tmp_path, monkeypatch):
-    root = folder({"plan.md": "p"})
+    root = folder({"logs/plan.md": "p"})
     monkeypatch.chdir(root)
-    assert (
-        discover(root / "logs" / "..").name == "induction_heads"
-        if (root / "logs").exists()
-        else True
-    )
-    assert discover(type(root)(".")).name == "induction_heads"
+    assert discover(Path()).name == "induction_heads"
+    assert discover(Path("logs") / "..").name == "induction_heads"
     (tmp_path / "alias").symlink_to(root)
     linked = discover(tmp_path / "alias")
     assert (linked.name, linked.root) == ("alias", root)
-
-
-def test_small_bundle_loads_fast(folder):
-    root = folder({**NATURAL, "model/model.safetensors": bytes(2**20)})
-    discover(root)
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        discover(root)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < LOADER_SECONDS
 
 
 class TestManifest:

@@ -70,7 +70,7 @@ def test_fifo_device_and_socket_do_not_hang(root, monkeypatch):
         read_file(root, "documentation.md", 100)
 
 
-def test_link_planted_between_listing_and_reading_leads_nowhere(root, secret, monkeypatch):
+def test_link_planted_between_listing_and_reading_leads_nowhere(root, secret):
     listed = list_files(root, lambda _parts, _folder: False)
     (root / "plan.md").unlink()
     (root / "plan.md").symlink_to(secret)
@@ -95,7 +95,7 @@ def test_link_planted_between_listing_and_reading_leads_nowhere(root, secret, mo
         ("\udcff", "characters no file name"),
     ],
 )
-def test_stated_paths_cannot_leave(root, secret, path, text):
+def test_stated_paths_cannot_leave(root, path, text):
     for opener in (lambda: stated_file(root, path), lambda: read_file(root, path, 100)):
         with pytest.raises(BundleError, match=text) as caught:
             opener()

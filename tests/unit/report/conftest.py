@@ -1,7 +1,7 @@
 """Sample claims, decisions and evidence; numbers chosen so that every formatted text can be checked by hand."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,28 +9,12 @@ import pytest
 
 from pytest_mecheval.checks.check import Check, Example, Subject
 from pytest_mecheval.checks.spec import Spec
+from pytest_mecheval.claims.model import Claim, Quote
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
 from pytest_mecheval.report.outcome import Outcome, outcome
 from pytest_mecheval.vocabulary import Dimension, ModelShape, Rung, Tier, Verdict
 from pytest_mecheval.wire import Intervention, PlanStep, Run, Slice
-
-
-@dataclass(frozen=True)
-class Quote:
-    file: str
-    line: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    id: str
-    kind: str
-    quote: Quote
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    operationalised: tuple[str, ...] = ()
-    headline: bool = False
 
 
 _SUBJECT = Subject(ModelShape(2, 8, 64, 64, 48), {})
@@ -89,9 +73,14 @@ def claim() -> Callable[..., Claim]:
         **fields: Any,
     ) -> Claim:
         spec = {"components": ["a1.h6"], "value": "resample", "min_drop": 0.5}
-        return Claim(
+        return Claim.model_construct(
             **(
-                {"id": id, "kind": "ablation", "quote": Quote(file, line, text), "spec": spec}
+                {
+                    "id": id,
+                    "kind": "ablation",
+                    "quote": Quote.model_construct(file=file, line=line, text=text),
+                    "spec": spec,
+                }
                 | fields
             )
         )
@@ -112,8 +101,6 @@ def made(claim: Callable[..., Claim], check: Check[Spec]) -> Callable[..., Outco
         problem: str = "",
         **fields: Any,
     ) -> Outcome:
-        from dataclasses import replace
-
         made = outcome(claim(id, **fields), check, decided, problem=problem)
         return replace(made, dimension=dimension, kind=kind)
 

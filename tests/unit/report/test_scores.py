@@ -32,8 +32,8 @@ def test_inconclusive_counts_against_and_not_testable_does_not_count(
     assert score.upper == pytest.approx(0.80588, abs=1e-5)
     assert scores[Dimension.COHERENCE].share is None
     assert (scores[Dimension.COHERENCE].lower, scores[Dimension.COHERENCE].upper) == (0.0, 1.0)
-    assert coverage(outcomes, not_testable=3).tested == 4
-    assert coverage(outcomes, not_testable=3).stated == 10
+    assert coverage(outcomes, untested=3).tested == 4
+    assert coverage(outcomes, untested=3).stated == 10
 
 
 def test_all_supported_still_has_a_lower_bound(made: Build, decision: Build) -> None:
