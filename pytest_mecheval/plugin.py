@@ -1,6 +1,7 @@
 """Pytest options and hooks, nothing else; everything heavy is imported only when `--mecheval` is given."""
 
 import argparse
+import functools
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_mecheval.cases.session import Session
 
 SESSION_PLUGIN = "mecheval-session"
+DEFAULT_SALT = "mecheval"
 WORKER_KEY = "mecheval_session"
 """Where the controller leaves the session id for xdist workers."""
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -51,9 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     option(
         "--mecheval-salt",
-        default="",
+        default=DEFAULT_SALT,
         metavar="TEXT",
-        help="draw other evaluation data than the default salt does",
+        help=f"draw other prompts than the default salt does (default: {DEFAULT_SALT})",
     )
     option(
         "--mecheval-frozen",
@@ -137,7 +139,11 @@ def _quieten_workers(config: pytest.Config) -> None:
     for name, value in WORKER_ENVIRONMENT.items():
         if name not in os.environ:
             os.environ[name] = value
-            config.add_cleanup(lambda name=name: os.environ.pop(name, None))  # type: ignore[misc]
+            config.add_cleanup(functools.partial(_forget_variable, name))
+
+
+def _forget_variable(name: str) -> None:
+    os.environ.pop(name, None)
 
 
 @pytest.fixture
@@ -172,6 +178,9 @@ class SessionHooks:
         """Nothing inside a bundle is ever collected."""
         return True if self.session.is_inside_bundle(collection_path) else None
 
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self.session.mark(item)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Only the cases that are left after -k, -m and --lf are measured."""
         self.session.select(session.items)
@@ -191,9 +200,11 @@ class SessionHooks:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.session.record(report)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write decisions.json and make the exit status honest."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Once workers have ended, write the reports and make the exit status honest."""
+        self.session.stopping()
+        yield
         session.exitstatus = self.session.finish(int(session.exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

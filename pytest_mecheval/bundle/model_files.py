@@ -25,10 +25,10 @@ MAX_HEADER_BYTES = 8 * 2**20
 MAX_DIMENSION = 2**31
 
 ITEM_BYTES: Mapping[str, int] = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
     **dict.fromkeys(("I16", "U16", "F16", "BF16"), 2),
     **dict.fromkeys(("I32", "U32", "F32"), 4),
-    **dict.fromkeys(("I64", "U64", "F64"), 8),
+    **dict.fromkeys(("I64", "U64", "F64", "C64"), 8),
 }
 """Bytes per number of each safetensors type."""
 

@@ -229,7 +229,7 @@ def _typed(text: str) -> Any:
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
     if _INTEGER.fullmatch(text):
-        if len(text) > MAX_INTEGER_DIGITS:
+        if len(text.lstrip("+-")) > MAX_INTEGER_DIGITS:
             raise ValueError(f"integer with more than {MAX_INTEGER_DIGITS} digits")
         return int(text)
     if _HEXADECIMAL.fullmatch(text):

@@ -27,7 +27,10 @@ def clip_for(metric: Metric, clean: Values, counterfactual: Values, needed: floa
     """
     if metric in (Metric.ACCURACY, Metric.PROB):
         return 1.0
-    return threshold.clip_bound(clean, counterfactual=counterfactual, threshold=needed)
+    return max(
+        threshold.clip_bound(clean, counterfactual=counterfactual, threshold=needed),
+        threshold.clip_bound(counterfactual),
+    )
 
 
 def damage(metric: Metric, before: Values, after: Values) -> Values:

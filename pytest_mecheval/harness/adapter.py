@@ -91,10 +91,13 @@ class LibraryModel:
         wrapped = [(name, _library_hook(function)) for name, function in hooks]
         self.forwards += 1
         try:
-            return self.module.run_with_hooks(tokens, return_type="logits", fwd_hooks=wrapped)
+            logits: Tensor = self.module.run_with_hooks(
+                tokens, return_type="logits", fwd_hooks=wrapped
+            )
         except (KeyError, AttributeError, AssertionError) as error:
             known = [name for name, _ in hooks]
             raise HarnessError(f"{self.label}: hooks {known} cannot be attached: {error}") from None
+        return logits
 
     def read(self, tokens: Tensor, names: Sequence[str]) -> tuple[dict[str, Tensor], Tensor]:
         """Named activations of an unedited run, and its logits."""

@@ -259,7 +259,7 @@ class Engine:
 
     def _batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """Indices of requests that can run together: same base, first layer, kind of positions and readout."""
-        groups: dict[tuple[object, ...], list[int]] = {}
+        groups: dict[tuple[Base, int, str, bool], list[int]] = {}
         for index, request in enumerate(requests):
             edit, intervention = request.edit, request.edit.intervention
             key = (
@@ -271,11 +271,11 @@ class Engine:
             groups.setdefault(key, []).append(index)
         batches = []
         for key, members in groups.items():
-            size = self._batch_size(key[1], str(key[2]))
+            size = self._batch_size(key[1], key[2])
             batches += [members[at : at + size] for at in range(0, len(members), size)]
         return batches
 
-    def _batch_size(self, layer: object, positions: str) -> int:
+    def _batch_size(self, layer: int, positions: str) -> int:
         """Interventions per batch so that rows times positions is near `TARGET_TOKENS`."""
         rows = self.blocks[0].clean.shape[0]
         width = self.length

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pytest_mecheval.harness.interventions import Edit, Receiver, Trace, Writes, sender_delta
-from pytest_mecheval.harness.kernel import Kernel
+from pytest_mecheval.harness.kernel import Kernel, split
 from pytest_mecheval.harness.metrics import LOGIT_DIFF, Readout, from_logits
 
 _MLP_STAGE = 2
@@ -48,7 +48,7 @@ class FastRunner:
     def output_matrix(self, layer: int) -> Tensor:
         """W_O of a layer, shape (heads, d_head, d_model)."""
         weight = self.kernel.layers[layer].w_o
-        return weight.unflatten(0, (self.kernel.n_heads, self.kernel.d_head))
+        return split(weight, 0, (self.kernel.n_heads, self.kernel.d_head))
 
     def output_bias(self, layer: int) -> Tensor:
         """b_O of a layer, shape (d_model,): written by the layer, but by no head."""
@@ -201,12 +201,12 @@ class FastRunner:
         for row, w in enumerate(rows):
             for receiver, value in w.letters.get(layer, ()):
                 side, part = sides[receiver.letter]
-                side.unflatten(0, (batch, n))[row, :, :, receiver.head] = part.of(value)
+                split(side, 0, (batch, n))[row, :, :, receiver.head] = part.of(value)
         if suffix.start:
             k = _with_prefix(base.keys[layer], k, batch, suffix.start)
             v = _with_prefix(base.values[layer], v, batch, suffix.start)
         z = kernel.mixed(q, k, v, _mask(window, batch, k.shape[1], q.shape[1]))
-        z = z.unflatten(0, (batch, n))
+        z = split(z, 0, (batch, n))
         extra: dict[int, Tensor] = {}
         for row, w in enumerate(rows):
             if layer not in w.z:

@@ -88,8 +88,7 @@ class Group:
                             facts = {"partners": list(edit.partners)}
                     else:
                         values = self._reading(probe)
-                    if not np.isfinite(values).all():
-                        raise SubjectError("the measured values are infinite or undefined")
+                    _require_finite(values)
                 except SubjectError as error:
                     yield Record(job.address, (), unavailable=str(error))
                     continue
@@ -186,6 +185,16 @@ class Group:
         if self.loaded.slower_because:
             found["slower_because"] = self.loaded.slower_because
         return found
+
+
+def _require_finite(values: Values) -> None:
+    """Refuse numbers no statistic can use.
+
+    Raises:
+        SubjectError: a value is infinite or undefined.
+    """
+    if not np.isfinite(values).all():
+        raise SubjectError("the measured values are infinite or undefined")
 
 
 def check_fit(subject: Subject, examples: Examples) -> None:

@@ -8,7 +8,7 @@ this family run through the library with hooks (`hooked`).
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "silu": F.silu,
 }
+_ATTENTION = ("w_q", "b_q", "w_k", "b_k", "w_v", "b_v", "w_o", "b_o")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Kernel:
             "k": (block.w_k, block.b_k),
             "v": (block.w_v, block.b_v),
         }[letter]
-        return affine(normed, weight, bias).unflatten(-1, (self.n_heads, self.d_head))
+        return split(affine(normed, weight, bias), -1, (self.n_heads, self.d_head))
 
     def mixed(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Attention output before W_O (`z`), shape (rows, queries, heads, d_head).
@@ -173,6 +174,12 @@ class Kernel:
         return affine(self.final(resid), self.unembed.T, self.unembed_bias)
 
 
+def split(x: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:
+    """One axis as several, a view (typed `Tensor.unflatten`)."""
+    axis %= x.ndim
+    return x.view(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+
+
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`x @ weight + bias` in one call for any number of leading axes."""
     flat = x.reshape(-1, x.shape[-1])
@@ -224,11 +231,12 @@ def build_kernel(checkpoint: Checkpoint, device: str = "cpu") -> Kernel | None:
             for kind in ("weight", "bias")
         }
         attention = {key: value.T if key[0] == "w" else value for key, value in w.items()}
+        w_q, b_q, w_k, b_k, w_v, b_v, w_o, b_o = (attention[name] for name in _ATTENTION)
+        layer = Layer(norm(f"{prefix}.ln1"), w_q, b_q, w_k, b_k, w_v, b_v, w_o, b_o)
         if settings["attn_only"]:
-            return Layer(norm(f"{prefix}.ln1"), **attention)
-        return Layer(
-            norm(f"{prefix}.ln1"),
-            **attention,
+            return layer
+        return replace(
+            layer,
             norm2=norm(f"{prefix}.ln2"),
             w_in=tensors[f"{prefix}.mlp.in.weight"].T,
             b_in=tensors[f"{prefix}.mlp.in.bias"],

@@ -141,10 +141,12 @@ def _quote(text: str, source: str) -> str:
     return f"> {markdown_escape(text)}\n\n{markdown_escape(source)}"
 
 
-def parameters(outcome: Outcome) -> dict[str, str]:
-    """The claim's spec as short inert texts."""
+def parameters(outcome: Outcome) -> dict[str, str | float]:
+    """The claim's spec: numbers as they are, everything else as short inert text."""
     return {
-        plain_line(name): plain_line(_short(value), _PARAMETER_CHARACTERS)
+        plain_line(name): value
+        if isinstance(value, int | float)
+        else plain_line(_short(value), _PARAMETER_CHARACTERS)
         for name, value in outcome.spec.items()
     }
 

@@ -123,8 +123,9 @@ def raw_series(evidence: Evidence, decision: Decision) -> dict[str, Values]:
     for step, probe in shown[:MAX_SERIES]:
         label = edit_label(probe.intervention)
         if label in series:
-            label = f"{step.slice.stratum}: {label}"
-        series[label] = evidence.values(step)
+            label = f"{label} ({step.slice.stratum})"
+        if label not in series:
+            series[label] = evidence.values(step)
     return series
 
 
@@ -176,7 +177,7 @@ def _draw_effect(axes: "Axes", decision: Decision, estimate: Estimate) -> None:
     axes.set_ylim(-0.62, 1.55)
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.12)
-    axes.set_xlabel(_ascii(f"estimate and controls, {estimate.unit or 'share'}"))
+    axes.set_xlabel(_ascii(f"estimate and controls{f', {estimate.unit}' if estimate.unit else ''}"))
 
 
 def _basis(decision: Decision, estimate: Estimate) -> str:

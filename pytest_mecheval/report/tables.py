@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping
 
 from pytest_mecheval.evidence.measurement import Evidence, Values
@@ -10,6 +11,8 @@ from pytest_mecheval.wire import Attention, Attribution, Document, Intervention,
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 """A spreadsheet runs a cell that begins like this, so a text cell never does."""
+NAMED_COMPONENTS = 4
+"""More components than this are counted instead of named."""
 _SOURCE_WORDS = {
     "zero": "zero-ablated",
     "mean": "mean-ablated",
@@ -42,16 +45,22 @@ def edit_label(edit: Intervention) -> str:
     run = "clean run" if edit.base == "clean" else "counterfactual run"
     if not edit.components:
         return run
-    text = f"{'+'.join(edit.components)} {_SOURCE_WORDS[edit.source]}"
+    text = f"{_names(edit.components)} {_SOURCE_WORDS[edit.source]}"
     if edit.positions != "all":
         text += f" at {edit.positions}"
     if edit.receivers:
-        text += f" into {'+'.join(edit.receivers)}"
+        text += f" into {_names(edit.receivers)}"
     if edit.joint != "alone":
         text += f" ({edit.joint.replace('_', ' ')})"
     if edit.rotation >= 0:
         text += f" (random direction {edit.rotation})"
     return text if edit.base == "clean" else f"{text} in {run}"
+
+
+def _names(components: tuple[str, ...]) -> str:
+    if len(components) <= NAMED_COMPONENTS:
+        return "+".join(components)
+    return f"{'+'.join(components[:3])}+{len(components) - 3} more"
 
 
 def column_name(step: PlanStep) -> str:
@@ -66,9 +75,19 @@ def columns(evidence: Evidence) -> Mapping[str, Values]:
     """All arrays of a claim by column name, evaluation before calibration, each shape (units,)."""
     ordered = sorted(
         evidence.measurements.items(),
-        key=lambda item: (item[0].slice.split != "evaluation", column_name(item[0])),
+        key=lambda item: (item[0].slice.split != "evaluation", column_name(item[0]), repr(item[0])),
     )
-    return {column_name(step): measurement.values for step, measurement in ordered}
+    table: dict[str, Values] = {}
+    for step, measurement in ordered:
+        # Long lists of components are shortened, so two steps may share a name.
+        table[_free_name(column_name(step), table)] = measurement.values
+    return table
+
+
+def _free_name(name: str, taken: Mapping[str, Values]) -> str:
+    if name not in taken:
+        return name
+    return next(free for k in itertools.count(2) if (free := f"{name} #{k}") not in taken)
 
 
 def values_csv(evidence: Evidence) -> str:

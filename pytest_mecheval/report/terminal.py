@@ -104,8 +104,11 @@ def _reason(outcome: Outcome) -> str:
         return plain_line(outcome.problem)
     if decision.verdict is Verdict.SUPPORTED:
         return ""
-    code, needed = plain_line(decision.code), plain_line(decision.needed)
-    return f"{code}; needed: {needed}" if code else f"needed: {needed}"
+    if decision.verdict is Verdict.NOT_TESTABLE:
+        parts = (decision.code, decision.measured)
+    else:
+        parts = (decision.code, f"needed: {decision.needed}")
+    return "; ".join(plain_line(part) for part in parts if part)
 
 
 def _paint(text: str, outcome: Outcome, *, color: bool) -> str:

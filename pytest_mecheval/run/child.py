@@ -48,8 +48,7 @@ PASSED_ON = frozenset(
 
 def engine_command() -> tuple[str, ...]:
     """How the harness is started; `-P` keeps the working directory off its import path."""
-    leash = (sys.executable, "-P", "-m", "pytest_mecheval.run.leash", str(os.getpid()))
-    return (*leash, "pytest_mecheval.harness")
+    return (sys.executable, "-P", "-m", "pytest_mecheval.harness")
 
 
 def clean_environment(threads: int, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:

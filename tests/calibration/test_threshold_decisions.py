@@ -161,7 +161,7 @@ def test_power_at_the_smallest_detectable_effect(sd: float, threshold: float) ->
 def test_an_effect_at_the_margin_is_rarely_called_negligible(
     side: int, at_most: Callable[[float, int], float]
 ) -> None:
-    margin, clip, repetitions = 0.4, 8.0, 4_000
+    margin, clip, repetitions = 0.4, 8.0, 2_000
     for draw in (
         lambda rng, s: rng.normal(margin, 0.5, s),
         lambda rng, s: margin - 0.5 + rng.exponential(0.5, s),

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject
@@ -160,7 +160,7 @@ def _their_error(spec: ReportedNumberSpec, values: Values, stated: Stated) -> fl
         share = min(max(stated.value, 0.0), 1.0)
         low, high = proportion.clopper_pearson(round(share * n), n, alpha=ALPHA / 2)
         return max(high - share, share - low)
-    return float(norm.ppf(1 - ALPHA / 2) * np.std(values, ddof=1) / np.sqrt(n))
+    return float(ndtri(1 - ALPHA / 2) * np.std(values, ddof=1) / np.sqrt(n))
 
 
 def _counts(spec: ReportedNumberSpec) -> bool:

@@ -16,7 +16,6 @@ from pytest_mecheval.report.outcome import Outcome, outcome
 from pytest_mecheval.vocabulary import Dimension, ModelShape, Rung, Tier, Verdict
 from pytest_mecheval.wire import Intervention, PlanStep, Run, Slice
 
-
 _SUBJECT = Subject(ModelShape(2, 8, 64, 64, 48), {})
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
-from pytest_mecheval.report.tables import edit_label, step_label, values_csv
+from pytest_mecheval.report.tables import columns, edit_label, step_label, values_csv
 from pytest_mecheval.wire import (
     Attention,
     Attribution,
@@ -87,3 +87,18 @@ def test_a_hostile_name_is_no_formula_and_no_second_line() -> None:
     assert "\x1b" not in rows[0][1]
     assert [row[1] for row in rows[1:]] == ["nan", "-1.5"]
     assert values_csv(Evidence({})) == "unit\n"
+
+
+def test_steps_whose_shortened_names_agree_keep_their_own_columns() -> None:
+    circuits = [tuple(f"a0.h{i}" for i in range(6)), (*(f"a0.h{i}" for i in range(5)), "a1.h7")]
+    steps = [
+        PlanStep(Slice("t", "evaluation"), Run(Intervention(c, "mean"), "loss")) for c in circuits
+    ]
+    found = columns(
+        Evidence({step: Measurement(np.array([float(i)])) for i, step in enumerate(steps)})
+    )
+    name = "a0.h0+a0.h1+a0.h2+3 more mean-ablated, loss [t, fresh, evaluation]"
+    assert {key: values.tolist() for key, values in found.items()} == {
+        name: [0.0],
+        f"{name} #2": [1.0],
+    }

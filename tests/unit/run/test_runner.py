@@ -157,9 +157,12 @@ def test_no_more_children_than_slots(tmp_path, runner):
     locks.mkdir(parents=True)
     with FileLock(locks / "slot-0.lock"):
         waited = []
-        runner._on_wait = lambda _progress: waited.append(1) or (
-            (tmp_path / "evidence/sessions/s1").mkdir(parents=True, exist_ok=True),
-            len(waited) == 3 and runner.stop(),
+        runner._on_wait = lambda _progress: (
+            waited.append(1)
+            or (
+                (tmp_path / "evidence/sessions/s1").mkdir(parents=True, exist_ok=True),
+                len(waited) == 3 and runner.stop(),
+            )
         )
         with pytest.raises(HarnessError, match="stopped"):
             runner.evidence(work.request("a", 1))
@@ -193,7 +196,7 @@ for request in requests:
 def test_killed_halfway_and_run_again_nothing_is_measured_twice(tmp_path):
     tests = str(Path(__file__).parent)
     script = KILLED.format(tests=tests, folder=str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", script])
+    process = subprocess.Popen([sys.executable, "-c", script])  # noqa: S603
     deadline = time.monotonic() + 30
     while len(work.measured(tmp_path)) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,10 +1,10 @@
 """Jobs, requests and workplaces for the tests of the run layer."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from pytest_mecheval.run.child import engine_command
 from pytest_mecheval.run.runner import Request, Workplace
 from pytest_mecheval.wire import DataRef, Intervention, Job, ModelRef, PlanStep, Run, Slice
 
@@ -26,7 +26,7 @@ def request(name: str, *ns: int, stratum: str = "fresh") -> Request:
 
 
 def workplace(folder: Path, *, session: str = "s1", slots: int = 1) -> Workplace:
-    command = (*engine_command()[:-1], str(STAND_IN))
+    command = (sys.executable, "-P", str(STAND_IN))
     return Workplace(folder / "evidence", session, slots=slots, command=command)
 
 

@@ -1,0 +1,88 @@
+"""Where Allure results go, cleaned once, and completed by the controller when all workers have ended."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_mecheval import __version__
+from pytest_mecheval.cases.loading import Entry, LoadedBundle
+from pytest_mecheval.cases.settings import Settings
+from pytest_mecheval.checks.check import AnyCheck
+from pytest_mecheval.report import allure_case, allure_results
+from pytest_mecheval.report.outcome import State
+
+if TYPE_CHECKING:
+    from pytest_mecheval.cases.scoreboard import Scoreboard
+
+RESULTS = "allure-results"
+
+
+def prepare(config: pytest.Config, settings: Settings, names: Sequence[str]) -> None:
+    """On the controller: choose the default folder, and clean it once, before any worker starts.
+
+    Runs before allure-pytest reads its options.
+    """
+    if not _can_listen(config):
+        return
+    if not config.option.allure_report_dir:
+        config.option.allure_report_dir = str(_default_folder(settings, names))
+        config.option.clean_alluredir = True
+    folder = settings.invocation_dir / config.option.allure_report_dir
+    if config.option.clean_alluredir and not config.option.collectonly:
+        shutil.rmtree(folder, ignore_errors=True)
+    config.option.clean_alluredir = False
+
+
+def follow(config: pytest.Config, settings: Settings, names: Sequence[str]) -> None:
+    """On a worker: the controller's folder, never cleaned, since options are parsed anew there."""
+    if _can_listen(config):
+        config.option.allure_report_dir = config.option.allure_report_dir or str(
+            _default_folder(settings, names)
+        )
+        config.option.clean_alluredir = False
+
+
+def _can_listen(config: pytest.Config) -> bool:
+    return allure_case.available(config) and hasattr(config.option, "allure_report_dir")
+
+
+def _default_folder(settings: Settings, names: Sequence[str]) -> Path:
+    return settings.out / (names[0] if len(names) == 1 else "") / RESULTS
+
+
+@dataclass(frozen=True)
+class _Unchecked:
+    """The two facts Allure labels need, for statements that have no check."""
+
+    kind: str
+    dimension: str
+
+
+def mark(item: pytest.Item, loaded: LoadedBundle, entry: Entry) -> None:
+    """Attach the labels of a case."""
+    unchecked = cast(AnyCheck, _Unchecked(entry.case.kind, str(entry.case.dimension)))
+    check = entry.bound.check if entry.bound else unchecked
+    allure_case.mark_item(item, entry.claim, check, bundle=loaded.name)
+
+
+def complete(config: pytest.Config, scoreboard: "Scoreboard") -> None:
+    """Add what only the controller knows: environment, categories, executor, cases lost in a crash."""
+    if not allure_case.listening(config):
+        return
+    folder = Path(config.option.allure_report_dir)
+    if not folder.is_dir():
+        return
+    allure_results.write_categories(folder)
+    allure_results.write_environment(folder, allure_results.environment(scoreboard.reports))
+    allure_results.write_executor(folder, name=f"pytest-mecheval {__version__}")
+    for report in scoreboard.reports:
+        lost = {
+            scoreboard.node_ids[report.bundle, outcome.claim]: outcome
+            for outcome in report.outcomes
+            if outcome.state is State.ERROR
+        }
+        allure_results.write_lost_results(folder, lost, report.bundle)

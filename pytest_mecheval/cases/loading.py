@@ -1,0 +1,185 @@
+"""A bundle and its claim file made ready to be tested, or everything that is wrong with them at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pytest_mecheval.bundle.contents import Bundle
+from pytest_mecheval.bundle.discovery import discover
+from pytest_mecheval.cases.rendering import Case
+from pytest_mecheval.checks.binding import BoundClaim, bind
+from pytest_mecheval.checks.check import TaskFacts
+from pytest_mecheval.claims.location import claim_file_for
+from pytest_mecheval.claims.model import Claim, ClaimFile, NotTestable, PlanItem
+from pytest_mecheval.claims.reading import problems_of
+from pytest_mecheval.errors import BundleError
+from pytest_mecheval.run.request import request_for
+from pytest_mecheval.run.runner import Request
+from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
+from pytest_mecheval.tasks.drawing import describe
+from pytest_mecheval.vocabulary import Dimension, ModelShape, Tier
+
+PLAN_STEP = "plan_step"
+NOT_TESTABLE = "not_testable"
+PLAN_REASON = "a plan step is judged by what the bundle's own code did, and running that waits for the sandbox"
+NO_MODEL_SHAPE = ModelShape(n_layers=1, n_heads=1, d_model=1, d_vocab=2, n_ctx=1)
+"""Stands in while planning for a model that cannot be read; nothing is measured on it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One case and what decides it."""
+
+    case: Case
+    claim: Claim
+    """For plan steps and untestable statements a claim of that pseudo-kind, for reports."""
+    bound: BoundClaim | None = None
+    """None for plan steps and untestable statements."""
+    request: Request = field(default_factory=lambda: Request(""))
+    reason: str = ""
+    """Why there is no verdict, when there is no check."""
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """Everything the cases of one bundle need; plain reading, nothing of the bundle was run."""
+
+    name: str
+    """Name of its folder below the output folder, also part of module names."""
+    bundle: Bundle
+    claims_path: Path
+    claims_sha256: str
+    claim_file: ClaimFile
+    sources: Sources
+    entries: Mapping[str, Entry]
+    """By function name, in claim file order."""
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """The test cases in claim file order."""
+        return tuple(entry.case for entry in self.entries.values())
+
+
+def load(
+    path: Path, claims_path: Path | None, name: str, salt: str
+) -> tuple[LoadedBundle | None, list[str]]:
+    """Read a bundle and its claim file.
+
+    Args:
+        path: the bundle's folder.
+        claims_path: its claim file; None means beside the bundle.
+        name: for folders and modules.
+        salt: changes which fresh prompts are drawn.
+
+    Returns:
+        The loaded bundle and no problems, or None and every problem found.
+    """
+    try:
+        bundle = discover(path)
+    except BundleError as error:
+        return None, str(error).splitlines()
+    where = claims_path or claim_file_for(path)
+    if not where.exists():
+        return None, [
+            f"{where}: no claim file for bundle {path}; write it "
+            "(its fields: mecheval schema) or name another one with --mecheval-claims"
+        ]
+    claim_file, problems = problems_of(where, bundle)
+    if claim_file is None:
+        return None, problems
+    sources, found = _sources(bundle, claim_file, salt)
+    bound, unbound = _bind(claim_file, sources)
+    problems += [f"{where.name}: {text}" for text in (*found, *unbound)]
+    if problems:
+        return None, problems
+    entries = [*(_claim_entry(each, sources) for each in bound)]
+    entries += [_plan_entry(item) for item in claim_file.plan]
+    entries += [_untestable_entry(item) for item in claim_file.not_testable]
+    return LoadedBundle(
+        name=name,
+        bundle=bundle,
+        claims_path=where,
+        claims_sha256=sha256(where.read_bytes()).hexdigest(),
+        claim_file=claim_file,
+        sources=sources,
+        entries={entry.case.function: entry for entry in entries},
+    ), []
+
+
+def _sources(bundle: Bundle, claim_file: ClaimFile, salt: str) -> tuple[Sources, list[str]]:
+    """Model and tasks; problems are mistakes in the claim file, not what the bundle lacks."""
+    problems = []
+    tasks: dict[str, Task] = {}
+    for name, section in claim_file.subject.tasks.items():
+        task = task_source(bundle.root, section)
+        if task.ref is not None:
+            found = describe(task.ref).problems
+            if task.ref.generator:
+                problems += [f"task '{name}': {text}" for text in found]
+            elif found:
+                task = Task(unavailable=f"task '{name}': {'; '.join(found)}")
+        tasks[name] = task
+    needs_model = any(claim.kind != "structure" for claim in claim_file.claims)
+    if needs_model and claim_file.subject.model is None:
+        problems.append("subject.model: missing; name loader, config and weights")
+    model = model_source(bundle.root, claim_file.subject.model)
+    return Sources(bundle.root, model, tasks, salt), problems
+
+
+def _bind(
+    claim_file: ClaimFile, sources: Sources
+) -> tuple[tuple[BoundClaim, ...], tuple[str, ...]]:
+    facts = {
+        name: _facts(task, [claim for claim in claim_file.claims if name in _texts(claim.spec)])
+        for name, task in sources.tasks.items()
+    }
+    return bind(claim_file.claims, sources.model.shape or NO_MODEL_SHAPE, facts)
+
+
+def _facts(task: Task, claims: Sequence[Claim]) -> TaskFacts:
+    """What planning knows of a task; a task that cannot be drawn allows whatever its claims name."""
+    if task.ref is None:
+        named = tuple(sorted({text for claim in claims for text in _texts(claim.spec)}))
+        return TaskFacts(strata=("fresh", *named), positions=named, tier=Tier.T2)
+    known = describe(task.ref)
+    return TaskFacts(known.strata, known.positions, known.population, task.tier)
+
+
+def _texts(value: Any) -> set[str]:
+    """Every text in a spec."""
+    if isinstance(value, str):
+        return {value}
+    inner = value.values() if isinstance(value, Mapping) else value
+    return set().union(*map(_texts, inner)) if isinstance(value, Mapping | list | tuple) else set()
+
+
+def _claim_entry(bound: BoundClaim, sources: Sources) -> Entry:
+    claim = bound.claim
+    case = Case(
+        id=claim.id,
+        kind=bound.check.kind,
+        dimension=bound.check.dimension,
+        quote=claim.quote.text,
+        place=f"{claim.quote.file}:{claim.quote.line}",
+        arguments=bound.spec.model_dump(mode="json", exclude_unset=True),
+    )
+    return Entry(case, claim, bound=bound, request=request_for(claim.id, bound.steps, sources))
+
+
+def _plan_entry(item: PlanItem) -> Entry:
+    return _stated_entry(item, PLAN_STEP, dict(item.spec), PLAN_REASON)
+
+
+def _untestable_entry(item: NotTestable) -> Entry:
+    return _stated_entry(item, NOT_TESTABLE, {"reason": item.reason}, item.reason)
+
+
+def _stated_entry(
+    item: PlanItem | NotTestable, kind: str, arguments: dict[str, Any], reason: str
+) -> Entry:
+    claim = Claim(id=item.id, kind=kind, quote=item.quote, spec=arguments)
+    place = f"{item.quote.file}:{item.quote.line}"
+    case = Case(item.id, kind, Dimension.COHERENCE, item.quote.text, place, arguments)
+    return Entry(case, claim, reason=reason)

@@ -1,0 +1,142 @@
+"""The controller's tally: what became of every case, the reports written from it, the exit status."""
+
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mecheval import __version__
+from pytest_mecheval.cases.loading import Entry, LoadedBundle
+from pytest_mecheval.cases.settings import Settings, shown
+from pytest_mecheval.checks.binding import BoundClaim
+from pytest_mecheval.report.decisions import read_document, write_decisions
+from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
+from pytest_mecheval.report.terminal import write_summary
+from pytest_mecheval.vocabulary import Rung, Verdict
+
+_REPORTED_VERSIONS = ("numpy", "pytest", "safetensors", "scipy", "torch", "transformer-lens")
+
+
+class Scoreboard:
+    """What the controller knows about every case; workers never write to it."""
+
+    def __init__(self, bundles: tuple[LoadedBundle, ...], settings: Settings) -> None:
+        self.bundles = bundles
+        self.settings = settings
+        self.node_ids: dict[tuple[str, str], str] = {}
+        """Bundle name and claim id to pytest's node id, of the cases that ran."""
+        self._problems: dict[tuple[str, str], str] = {}
+        self._reports: tuple[BundleReport, ...] = ()
+
+    def folder(self, loaded: LoadedBundle) -> Path:
+        """The output folder of a bundle."""
+        return self.settings.out / loaded.name
+
+    def clear(self) -> None:
+        """Forget the decisions of earlier runs, so that none of them is taken for one of this run."""
+        for loaded in self.bundles:
+            shutil.rmtree(self.folder(loaded) / "decisions", ignore_errors=True)
+            (self.folder(loaded) / "decisions.json").unlink(missing_ok=True)
+
+    def decided(self, loaded: LoadedBundle, entry: Entry, node_id: str) -> None:
+        """A case came to a decision, which lies on disk."""
+        self.node_ids[loaded.name, entry.case.id] = node_id
+
+    def failed(self, loaded: LoadedBundle, entry: Entry, node_id: str, problem: str) -> None:
+        """A case ended without a decision, by our fault."""
+        self.node_ids[loaded.name, entry.case.id] = node_id
+        self._problems[loaded.name, entry.case.id] = problem
+
+    @property
+    def reports(self) -> tuple[BundleReport, ...]:
+        """One report per bundle, built once the run is over."""
+        if not self._reports:
+            self._reports = tuple(self._report(loaded) for loaded in self.bundles)
+        return self._reports
+
+    def _report(self, loaded: LoadedBundle) -> BundleReport:
+        return BundleReport(
+            bundle=loaded.name,
+            bundle_hash=loaded.bundle.digest,
+            claims_file=shown(loaded.claims_path, self.settings.invocation_dir),
+            claims_hash=loaded.claims_sha256,
+            salt=self.settings.salt,
+            outcomes=tuple(self._outcomes(loaded)),
+            untested={
+                entry.case.id: entry.reason
+                for entry in loaded.entries.values()
+                if entry.bound is None
+            },
+            versions=dict(_versions()),
+        )
+
+    def _outcomes(self, loaded: LoadedBundle) -> Iterator[Outcome]:
+        for entry in loaded.entries.values():
+            if entry.bound is not None:
+                yield self._outcome(loaded, entry.bound)
+
+    def _outcome(self, loaded: LoadedBundle, bound: BoundClaim) -> Outcome:
+        key = (loaded.name, bound.claim.id)
+        if key in self.node_ids and key not in self._problems:
+            path = self.folder(loaded) / "decisions" / f"{bound.claim.id}.json"
+            try:
+                return read_document(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                self._problems[key] = f"{path}: the decision cannot be read: {error!r}"
+        return outcome(bound.claim, bound.check, problem=self._problems.get(key, ""))
+
+    def write(self) -> None:
+        """Write `decisions.json` of every bundle."""
+        for loaded, report in zip(self.bundles, self.reports, strict=True):
+            write_decisions(self.folder(loaded) / "decisions.json", report)
+
+    def summarise(self, terminal: Any) -> None:
+        """The summary of every bundle that had a case run."""
+        for loaded, report in zip(self.bundles, self.reports, strict=True):
+            if not any(name == loaded.name for name, _ in self.node_ids):
+                continue
+            terminal.section(f"mecheval {loaded.name}", sep="-")
+            start = self.settings.invocation_dir
+            write_summary(
+                report,
+                terminal.write_line,
+                paths={
+                    "decisions": shown(self.folder(loaded) / "decisions.json", start),
+                    "test modules": shown(self.folder(loaded) / "tests", start),
+                },
+                width=terminal._tw.fullwidth,
+                color=terminal.hasmarkup,
+            )
+
+    def exit_status(self, status: int) -> int:
+        """0 only when some finding is SUPPORTED and none that ran is anything worse than untestable.
+
+        A structural check (rung L0) has no content, so it alone does not make a run green.
+        """
+        if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return status
+        outcomes = [outcome for report in self.reports for outcome in report.outcomes]
+        decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
+        bad = {Verdict.REFUTED, Verdict.VACUOUS}
+        if self.settings.inconclusive == "fail":
+            bad.add(Verdict.INCONCLUSIVE)
+        supported = any(
+            each.verdict is Verdict.SUPPORTED and each.rung is not Rung.L0 for each in decisions
+        )
+        worst = any(each.verdict in bad for each in decisions) or bool(self._problems)
+        green = supported and not worst and status == pytest.ExitCode.OK
+        return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Installed versions, read from package metadata without importing anything."""
+    yield "pytest-mecheval", __version__
+    for name in _REPORTED_VERSIONS:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
