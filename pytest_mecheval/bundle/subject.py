@@ -69,6 +69,18 @@ HubName = Annotated[str, Field(max_length=200), AfterValidator(_hub_name)]
 class ModelSection(Section):
     """Where the model under study comes from."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {
+                    "if": {"properties": {"loader": {"const": loader}}},
+                    "then": {"required": list(fields)},
+                }
+                for loader, fields in _NEEDED.items()
+            ]
+        }
+    )
+
     loader: Loader
     """`transformer_lens` (config and weights as files), `hub` (local cache), `python` (bundle code)."""
     config: RelativePath | None = None

@@ -14,18 +14,19 @@ from pytest_mecheval.checks.check import TaskFacts
 from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.claims.model import Claim, ClaimFile, NotTestable, PlanItem
 from pytest_mecheval.claims.reading import problems_of
-from pytest_mecheval.errors import BundleError
+from pytest_mecheval.errors import BundleError, UsageError
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.runner import Request
 from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
 from pytest_mecheval.tasks.drawing import describe
-from pytest_mecheval.vocabulary import Dimension, ModelShape, Tier
+from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
 PLAN_STEP = "plan_step"
 NOT_TESTABLE = "not_testable"
 PLAN_REASON = "a plan step is judged by what the bundle's own code did, and running that waits for the sandbox"
-NO_MODEL_SHAPE = ModelShape(n_layers=1, n_heads=1, d_model=1, d_vocab=2, n_ctx=1)
-"""Stands in while planning for a model that cannot be read; nothing is measured on it."""
+
+MAX_STAND_IN = 200
+"""Layers and heads of a stand-in shape; a claim about layer 10**9 must not cost memory."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,22 @@ def _bind(
         name: _facts(task, [claim for claim in claim_file.claims if name in _texts(claim.spec)])
         for name, task in sources.tasks.items()
     }
-    return bind(claim_file.claims, sources.model.shape or NO_MODEL_SHAPE, facts)
+    return bind(claim_file.claims, sources.model.shape or _shape_named(claim_file.claims), facts)
+
+
+def _shape_named(claims: Sequence[Claim]) -> ModelShape:
+    """Just large enough for every component the claims name: stands in while planning for a model
+    that cannot be read, so that its claims end as NOT_TESTABLE and not as `no such component`.
+    """
+    layers, heads = 1, 1
+    for text in set().union(*(_texts(claim.spec) for claim in claims)):
+        try:
+            component = Component.parse(text)
+        except UsageError:
+            continue
+        layers, heads = max(layers, component.layer + 1), max(heads, component.head + 1)
+    size = min(layers, MAX_STAND_IN), min(heads, MAX_STAND_IN)
+    return ModelShape(*size, d_model=size[1], d_vocab=2, n_ctx=1, d_mlp=1)
 
 
 def _facts(task: Task, claims: Sequence[Claim]) -> TaskFacts:

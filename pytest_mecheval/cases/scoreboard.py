@@ -13,10 +13,11 @@ from pytest_mecheval import __version__
 from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
+from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.report.decisions import read_document, write_decisions
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
 from pytest_mecheval.report.terminal import write_summary
-from pytest_mecheval.vocabulary import Rung, Verdict
+from pytest_mecheval.vocabulary import Verdict
 
 _REPORTED_VERSIONS = ("numpy", "pytest", "safetensors", "scipy", "torch", "transformer-lens")
 
@@ -115,19 +116,21 @@ class Scoreboard:
     def exit_status(self, status: int) -> int:
         """0 only when some finding is SUPPORTED and none that ran is anything worse than untestable.
 
-        A structural check (rung L0) has no content, so it alone does not make a run green.
+        A kind without functional content (structure) does not make a run green.
         """
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
-        outcomes = [outcome for report in self.reports for outcome in report.outcomes]
-        decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
+        decided = [
+            (each.decision.verdict, checks()[each.kind].functional)
+            for report in self.reports
+            for each in report.outcomes
+            if each.decision is not None
+        ]
         bad = {Verdict.REFUTED, Verdict.VACUOUS}
         if self.settings.inconclusive == "fail":
             bad.add(Verdict.INCONCLUSIVE)
-        supported = any(
-            each.verdict is Verdict.SUPPORTED and each.rung is not Rung.L0 for each in decisions
-        )
-        worst = any(each.verdict in bad for each in decisions) or bool(self._problems)
+        worst = any(verdict in bad for verdict, _ in decided) or bool(self._problems)
+        supported = (Verdict.SUPPORTED, True) in decided
         green = supported and not worst and status == pytest.ExitCode.OK
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
 

@@ -1,11 +1,12 @@
 """From a claim file to bound claims: every spec validated by its kind, every problem collected, every plan drawn."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from pytest_mecheval.bundle.escaping import escaped
+from pytest_mecheval.bundle.problems import suggestion, validation_problems
 from pytest_mecheval.checks.check import AnyCheck, Subject, TaskFacts
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.checks.spec import Spec
@@ -48,13 +49,15 @@ def bind(
     for claim in claims:
         check = checks().get(claim.kind)
         if check is None:
-            problems.append(f"claim '{claim.id}': {_unknown('kind', claim.kind, checks())}")
+            problems.append(
+                f"claim '{claim.id}': unknown kind '{escaped(claim.kind)}' {suggestion(claim.kind, checks())}"
+            )
             continue
         try:
             typed.append((claim, check, check.spec.model_validate(dict(claim.spec))))
         except ValidationError as error:
-            fields = check.spec.model_fields
-            problems.extend(f"claim '{claim.id}': {text}" for text in spec_problems(error, fields))
+            found = validation_problems(error, check.spec)
+            problems.extend(f"claim '{claim.id}': {text}" for text in found)
     claimed = frozenset(
         Component.parse(name) for _, check, spec in typed for name in check.claimed(spec)
     )
@@ -66,24 +69,3 @@ def bind(
         if not found:
             bound.append(BoundClaim(claim, check, spec, subject, check.plan(spec, subject)))
     return tuple(bound), tuple(problems)
-
-
-def spec_problems(error: ValidationError, fields: Mapping[str, object]) -> list[str]:
-    """Readable lines for a spec's validation error, unexpected fields first with the closest name."""
-    unexpected, others = [], []
-    for each in error.errors():
-        place = ".".join(str(part) for part in each["loc"])
-        if each["type"] == "extra_forbidden":
-            unexpected.append(_unknown("field", place, fields))
-        elif each["type"] == "missing":
-            others.append(f"field '{place}' is missing")
-        else:
-            message = each["msg"].removeprefix("Value error, ")
-            others.append(f"field '{place}': {message}" if place else message)
-    return unexpected + others
-
-
-def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"closest: {close[0]}; " if close else ""
-    return f"unknown {what} '{name}' ({hint}known: {', '.join(known)})"

@@ -27,10 +27,10 @@ class Coverage:
         return self.claims
 
     def __str__(self) -> str:
-        """`8 of 12 statements tested (3 plan steps, 1 not testable)`."""
+        """`8 of 12 statements tested (plan steps: 3, not testable: 1)`."""
         return (
             f"{self.tested} of {self.stated} statements tested "
-            f"({self.plan} plan steps, {self.not_testable} not testable)"
+            f"(plan steps: {self.plan}, not testable: {self.not_testable})"
         )
 
 

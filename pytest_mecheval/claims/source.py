@@ -1,6 +1,5 @@
 """The text of a claim file: a regular file of bounded size in UTF-8, or one clear problem."""
 
-import errno
 import os
 import stat
 from pathlib import Path
@@ -22,16 +21,19 @@ def claim_text(path: Path) -> str:
     try:
         # Non-blocking, so that a FIFO in the file's place cannot hang the run.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ClaimFileError([f"{name}: not a regular file"])
+            with os.fdopen(handle, "rb", closefd=False) as stream:
+                content = stream.read(MAX_CLAIM_FILE_BYTES + 1)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise ClaimFileError(
+            [f"{name}: no such claim file (looked for {escaped(str(path), 1000)})"]
+        ) from None
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOENT:
-            raise ClaimFileError(
-                [f"{name}: no such claim file (looked for {escaped(str(path), 1000)})"]
-            ) from None
-        raise ClaimFileError([f"{name}: cannot be opened ({_reason(error)})"]) from None
-    with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ClaimFileError([f"{name}: not a regular file"])
-        content = stream.read(MAX_CLAIM_FILE_BYTES + 1)
+        raise ClaimFileError([f"{name}: cannot be read ({_reason(error)})"]) from None
     if len(content) > MAX_CLAIM_FILE_BYTES:
         raise ClaimFileError([f"{name}: more than {MAX_CLAIM_FILE_BYTES} bytes"])
     try:

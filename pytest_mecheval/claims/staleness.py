@@ -141,7 +141,8 @@ def _quoted_files(data: Mapping[str, Any]) -> Iterator[str]:
 def _edits(
     text: str, parsed: YamlText, listed: Mapping[str, Any], changed: Mapping[str, str]
 ) -> list[_Edit]:
-    starts = [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
+    # The parser may place an end on the line after the last one.
+    starts = [0, *(match.end() for match in _LINE_BREAK.finditer(text)), len(text)]
     edits: list[_Edit] = []
     for key in listed:
         if key in changed:

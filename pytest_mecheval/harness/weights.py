@@ -201,15 +201,15 @@ def _reoriented(last: str, tensor: Tensor) -> Tensor:
 
 
 def _optional_biases(settings: Mapping[str, Any]) -> dict[str, int]:
-    return {name: shape[0] for name, shape in _expected(settings).items() if _is_bias(name)}
+    return {name: shape[0] for name, shape in expected_shapes(settings).items() if _is_bias(name)}
 
 
 def _is_bias(name: str) -> bool:
     return name.endswith(".bias")
 
 
-def _expected(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Every tensor the settings ask for with its shape."""
+def expected_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Every tensor the settings ask for, bridge names, with its shape."""
     s = settings
     width, q_width = s["d_model"], s["n_heads"] * s["d_head"]
     kv_width = (s["n_key_value_heads"] or s["n_heads"]) * s["d_head"]
@@ -245,7 +245,7 @@ def _expected(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _check_shapes(named: Mapping[str, Tensor], settings: Mapping[str, Any], file: str) -> None:
-    expected = _expected(settings)
+    expected = expected_shapes(settings)
     if missing := sorted(expected.keys() - named.keys()):
         raise SubjectError(f"{file}: lacks {_some(missing)}, which the configuration asks for")
     if unknown := sorted(named.keys() - expected.keys()):

@@ -29,8 +29,13 @@ PLUGIN = "allure_pytest"
 """Name of allure-pytest's entry point; `-p no:allure_pytest` blocks it."""
 LISTENER = "allure_listener"
 """Registered by allure-pytest when `--alluredir` is given."""
-CONTROL_FACTS = ("positive_control", "placebo", "controls", "self_test")
-"""Provenance keys shown in the first step: the harness's own controls."""
+CONTROL_NAMES = {
+    "placebo": "placebo, largest change (nats)",
+    "positive": "positive control, mean change (nats)",
+    "tau": "smallest change that counts (nats)",
+    "cross_check": "fast against plain path, largest deviation",
+}
+"""The harness's findings about itself, by their key in the provenance."""
 _PARAMETER_CHARACTERS = 120
 
 
@@ -42,15 +47,6 @@ def available(config: pytest.Config) -> bool:
 def listening(config: pytest.Config) -> bool:
     """Whether this run writes Allure results."""
     return available(config) and bool(config.pluginmanager.hasplugin(LISTENER))
-
-
-def keep_results_of_workers(config: pytest.Config) -> None:
-    """Make `--clean-alluredir` clean once: allure-pytest cleans in every worker, crash replacements included.
-
-    Call it on the controller, after allure-pytest was configured there and before workers start.
-    """
-    if available(config) and hasattr(config.option, "clean_alluredir"):
-        config.option.clean_alluredir = False
 
 
 def _allure() -> Any:
@@ -158,13 +154,19 @@ def _short(value: Any) -> str:
 
 
 def control_facts(outcome: Outcome) -> dict[str, str]:
-    """What the harness found out about itself before it measured."""
+    """What the harness found out about itself before it measured; several jobs give several values."""
+    recorded = outcome.provenance.get("controls", [])
+    runs = [run for run in _listed(recorded) if isinstance(run, Mapping)]
     found = {
-        name: plain_line(_facts(outcome.provenance[name]))
-        for name in CONTROL_FACTS
-        if name in outcome.provenance
+        name: plain_line("; ".join(dict.fromkeys(_facts(run[key]) for run in runs if key in run)))
+        for key, name in CONTROL_NAMES.items()
+        if any(key in run for run in runs)
     }
     return found or {"result": "not recorded with this evidence"}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _facts(value: Any) -> str:

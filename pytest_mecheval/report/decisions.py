@@ -17,8 +17,10 @@ from pytest_mecheval.wire import write_atomically
 
 FORMAT = 1
 """Raised whenever a field of these documents changes its meaning."""
-VOLATILE = frozenset({"seconds", "started", "finished", "threads", "pid", "worker"})
-"""Provenance that differs between runs that measured the same; kept in the `run` block."""
+VOLATILE = frozenset(
+    {"controls", "finished", "pid", "seconds", "slower_because", "started", "threads", "worker"}
+)
+"""Provenance that may differ between runs that measured the same; kept in the `run` block."""
 
 
 def decision_document(outcome: Outcome) -> dict[str, Any]:

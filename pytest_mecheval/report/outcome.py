@@ -18,8 +18,8 @@ from pytest_mecheval.vocabulary import Dimension, Verdict
 
 DISTINCT_VALUES = 8
 """Values listed per provenance key when the measurements of one claim differ in it."""
-SUMMED = frozenset({"seconds"})
-"""Provenance keys that add up over measurements."""
+LARGEST = frozenset({"seconds"})
+"""Provenance keys that only grow during a job, so that one number says it for all its measurements."""
 
 
 class State(enum.StrEnum):
@@ -135,21 +135,21 @@ def outcome(
 
 
 def merged_provenance(evidence: Evidence) -> dict[str, Any]:
-    """One provenance for many measurements: shared values once, differing ones as a list, seconds summed."""
+    """One provenance for many measurements: shared values once, differing ones as a list."""
     seen: dict[str, list[Any]] = {}
-    total: dict[str, float] = {}
+    largest: dict[str, float] = {}
     for measurement in evidence.measurements.values():
         for key, raw in measurement.provenance.items():
             value = plain_json(raw)
-            if key in SUMMED and isinstance(value, int | float):
-                total[key] = total.get(key, 0.0) + value
+            if key in LARGEST and isinstance(value, int | float):
+                largest[key] = max(largest.get(key, value), value)
             elif value not in seen.setdefault(key, []):
                 seen[key].append(value)
     merged = {
         key: values[0] if len(values) == 1 else sorted(values, key=repr)[:DISTINCT_VALUES]
         for key, values in seen.items()
     }
-    return {"measurements": len(evidence.measurements)} | merged | total
+    return {"measurements": len(evidence.measurements)} | merged | largest
 
 
 def plain_json(value: Any) -> Any:

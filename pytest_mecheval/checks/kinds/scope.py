@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from pytest_mecheval.bundle.problems import validation_problems
 from pytest_mecheval.checks.check import AnyCheck, Check, Example, Subject, no_negation
 from pytest_mecheval.checks.kinds import (
     ablation,
@@ -83,9 +84,8 @@ class ScopeSpec(Spec):
         try:
             INNER[self.check].spec.model_validate(dict(self.spec))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ValueError(f"spec of {self.check}: {place}: {first['msg']}") from None
+            found = validation_problems(error, INNER[self.check].spec)
+            raise ValueError(f"spec of {self.check}: {'; '.join(found)}") from None
         return self
 
 

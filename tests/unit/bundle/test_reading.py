@@ -1,13 +1,17 @@
 """Hostile trees: nothing outside the bundle is read, nothing hangs, everything skipped is named."""
 
+import contextlib
 import os
 import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pytest_mecheval.bundle import reading
 from pytest_mecheval.bundle.discovery import discover
+from pytest_mecheval.bundle.passages import passages
 from pytest_mecheval.bundle.reading import (
     MissingFile,
     TooLarge,
@@ -207,6 +211,33 @@ def test_files_are_opened_read_only(root):
     discover(root)
     after = (root / "plan.md").stat()
     assert (before.st_mtime_ns, before.st_mode) == (after.st_mtime_ns, after.st_mode)
+
+
+@settings(
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(["plan.md", "documentation.md", "n.ipynb", "real_circuits.json", "run.py"]),
+    st.binary(max_size=300) | st.text(max_size=300).map(str.encode),
+)
+def test_any_bytes_in_any_document_are_read_or_noted(root, name, content):
+    (root / name).write_bytes(content)
+    bundle = discover(root)
+    assert bundle.sha256_of(name) is not None
+    assert bundle.find(name) is not None or any(note.startswith(name) for note in bundle.notes)
+    assert all(passage.line >= 1 for passage in passages(bundle))
+    (root / name).unlink()
+    (root / "plan.md").write_text("the plan\n")
+
+
+@settings(
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.binary(max_size=100) | st.text(max_size=100).map(str.encode))
+def test_any_bytes_as_manifest_are_read_or_refused_cleanly(root, content):
+    (root / "mecheval.yaml").write_bytes(content)
+    with contextlib.suppress(BundleError):
+        discover(root)
 
 
 def test_nothing_of_the_bundle_is_imported_or_unpickled(folder, tmp_path):

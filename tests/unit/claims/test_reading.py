@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.claims.coverage import coverage_of
 from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.claims.model import function_name
@@ -45,7 +46,7 @@ def test_a_sound_file_is_read_as_written(claim_file, bundle, fresh):
     ]
     coverage = coverage_of(claims)
     assert (coverage.tested, coverage.stated) == (2, 4)
-    assert str(coverage) == "2 of 4 statements tested (1 plan steps, 1 not testable)"
+    assert str(coverage) == "2 of 4 statements tested (plan steps: 1, not testable: 1)"
 
 
 def test_all_problems_of_all_sorts_come_in_one_error(claim_file, bundle, fresh):
@@ -61,7 +62,7 @@ def test_all_problems_of_all_sorts_come_in_one_error(claim_file, bundle, fresh):
     with pytest.raises(ClaimFileError) as caught:
         read_claims(claim_file(text), bundle)
     assert list(caught.value.problems) == [
-        f"{NAME}: line 10, column 53: key 'length' is given twice",
+        f"{NAME}: line 10, column 61: key 'length' is given twice",
         f"{NAME}: unknown field 'bundel' (closest: bundle)",
         f"{NAME}: claim 'l1h6-necessary': unknown field 'knid' (closest: kind)",
         f"{NAME}: claim 'drop-size': quote 'the logit difference drops by 2.1 nats': "
@@ -172,7 +173,7 @@ def test_missing_odd_and_oversized_files(tmp_path, bundle, claim_file):
         read_claims(path, bundle)
     path.unlink()
     path.mkdir()
-    with pytest.raises(ClaimFileError, match=r"not a regular file|is a directory"):
+    with pytest.raises(ClaimFileError, match="not a regular file"):
         read_claims(path, bundle)
     path.rmdir()
     with pytest.raises(ClaimFileError, match=r"line 2: not UTF-8"):
@@ -231,7 +232,7 @@ def test_one_damaged_place_is_never_more_than_a_usage_error(claim_file, bundle, 
         read_claims(claim_file(damaged.encode("utf-8", "replace")), bundle)
     except UsageError as error:
         lines = str(error).split("\n")
-        assert all(line.isprintable() for line in lines), lines  # noqa: PT017 - may also succeed
+        assert all(line.isprintable() for line in lines), lines
 
 
 def test_ids_become_distinct_function_names():
@@ -248,8 +249,6 @@ def test_claim_file_lies_beside_the_bundle(root, monkeypatch, tmp_path):
 
 
 def test_stale_alone_is_its_own_error(claim_file, root, fresh):
-    from pytest_mecheval.bundle.discovery import discover
-
     (root / "logs" / "plan.md").write_text("# Plan\n\n1. Ablate each layer-1 head twice.\n")
     path = claim_file(fresh)
     with pytest.raises(StaleClaimsError) as caught:

@@ -65,7 +65,8 @@ def test_a_sound_file_is_valid(check, fresh):
         ("logs/plan.md: sha256:", "logs/plan.md: sha1:", "does not match"),
         ("headline: true", "headlines: true", "'headlines' was unexpected"),
         ("{file: data/prompts.jsonl}", "{file: a, vocab: 3}", "is not valid under any"),
-        ("loader: transformer_lens", "loader: tl", "'tl' is not one of"),
+        ("loader: transformer_lens", "loader: tl", "is not valid under any"),
+        ("config: model/config.json, ", "", "is not valid under any"),
     ],
 )
 def test_mistakes_are_invalid(check, fresh, old, new, message):

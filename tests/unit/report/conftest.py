@@ -118,7 +118,7 @@ def evidence() -> Evidence:
         )
 
     def measured(mean: float, n: int = 256) -> Measurement:
-        provenance = {"torch": "2.13.0", "seconds": 0.25, "placebo": {"largest change": 0.0}}
+        provenance = {"torch": "2.13.0", "seconds": 0.25, "controls": {"placebo": 0.0}}
         return Measurement(rng.normal(mean, 1.0, n), provenance=provenance)
 
     return Evidence(

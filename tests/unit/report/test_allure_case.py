@@ -65,7 +65,7 @@ def audit(request):
         __tracebackhide__ = True
         steps = [PlanStep(Slice("repeated", "evaluation", n=20), Run(Intervention(c), "logit_diff"))
                  for c in ((), ("a1.h6",))]
-        evidence = Evidence({step: Measurement(np.linspace(i, i + 1, 20), provenance={"placebo": "largest change 0"})
+        evidence = Evidence({step: Measurement(np.linspace(i, i + 1, 20), provenance={"controls": {"placebo": 0.0, "positive": 3.25, "cross_check": {"a": i * 1e-6}}})
                              for i, step in enumerate(steps)})
         claim = claim_of(request.node.name)
         decided = decision(Verdict(word))
@@ -185,7 +185,9 @@ def test_steps_with_parameters_and_status(run: Run) -> None:
     assert [s["status"] for s in run.results["not-testable"]["steps"]][-1] == "skipped"
     assert [s["status"] for s in run.results["supported"]["steps"]] == ["passed"] * 3
     values = {p["name"]: p["value"] for step in steps for p in step["parameters"]}
-    assert values["placebo"] == "largest change 0"
+    assert values["placebo, largest change (nats)"] == "0"
+    assert values["positive control, mean change (nats)"] == "3.25"
+    assert values["fast against plain path, largest deviation"] == "a 0; a 1e-06"
     assert values["controls"] == "controls: 1, strongest a1.h3 0.4 nats"
     assert values["threshold"] == "0.5 nats"
     assert values["sham claims that pass"] == "0 of 14"
@@ -211,7 +213,7 @@ def test_attachments(run: Run) -> None:
     outcome = read_document(json.loads(found["decision and provenance"]))
     assert outcome.decision is not None
     assert str(outcome.decision.verdict) == "REFUTED"
-    assert outcome.provenance["placebo"] == "largest change 0"
+    assert outcome.provenance["controls"][0]["positive"] == 3.25
     assert outcome.evidence == ("ab",)
 
 

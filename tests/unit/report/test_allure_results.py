@@ -4,12 +4,10 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pytest_mecheval.report.allure_case import keep_results_of_workers
 from pytest_mecheval.report.allure_results import (
     categories,
     environment,
@@ -128,13 +126,3 @@ def test_names_are_those_of_allure_pytest() -> None:
     assert (
         full_name_of("out/tests/test_a_coherence.py::test_x") == "out.tests.test_a_coherence#test_x"
     )
-
-
-@pytest.mark.parametrize("loaded", [True, False])
-def test_workers_do_not_clean_again(loaded: bool) -> None:
-    config: Any = SimpleNamespace(
-        option=SimpleNamespace(clean_alluredir=True),
-        pluginmanager=SimpleNamespace(hasplugin=lambda name: loaded and name == "allure_pytest"),
-    )
-    keep_results_of_workers(config)
-    assert config.option.clean_alluredir is not loaded

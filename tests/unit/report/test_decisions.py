@@ -180,8 +180,8 @@ def test_provenance_of_many_measurements_is_told_once(evidence: Evidence) -> Non
     assert merged_provenance(evidence) == {
         "measurements": 5,
         "torch": "2.13.0",
-        "seconds": 1.25,
-        "placebo": {"largest change": 0.0},
+        "seconds": 0.25,
+        "controls": {"placebo": 0.0},
     }
 
 

@@ -58,6 +58,14 @@ def test_counting_alone_does_not_solve_the_fresh_stratum():
     assert 0.3 < equal < 0.7
 
 
+def test_strings_that_dip_below_zero_only_once_are_among_the_unbalanced():
+    rows = drawn("distractor", n=256)
+    steps = 1 - 2 * rows.tokens[rows.answers == 4][:, :20]
+    lowest = steps.cumsum(axis=1).min(axis=1)
+    assert (lowest < 0).all()
+    assert (lowest == -1).mean() > 0.1
+
+
 def test_balanced_strings_are_uniform():
     words = _balanced(np.random.default_rng(0), 14_000, 8)
     seen, counts = np.unique(words, axis=0, return_counts=True)

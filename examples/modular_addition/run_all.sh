@@ -1,0 +1,8 @@
+#!/bin/sh
+# Everything the documentation reports, in order; training is separate: python src/train.py
+set -e
+cd "$(dirname "$0")"
+export OMP_NUM_THREADS=1
+for step in baseline attention ablation patching fourier; do
+    python "experiments/$step.py"
+done
