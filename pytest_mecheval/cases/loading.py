@@ -140,8 +140,10 @@ def _bind(
 
 
 def _shape_named(claims: Sequence[Claim]) -> ModelShape:
-    """Just large enough for every component the claims name: stands in while planning for a model
-    that cannot be read, so that its claims end as NOT_TESTABLE and not as `no such component`.
+    """Just large enough for every component the claims name.
+
+    Stands in while planning for a model that cannot be read, so that its claims end as NOT_TESTABLE
+    and not as `no such component`.
     """
     layers, heads = 1, 1
     for text in set().union(*(_texts(claim.spec) for claim in claims)):

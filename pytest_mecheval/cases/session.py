@@ -99,6 +99,8 @@ class Session:
             if loaded is None:
                 raise UsageError("\n".join(problems))
             self._ejected[root] = loaded
+            requests = (entry.request for entry in loaded.entries.values())
+            self.runner.select((*self.runner.selected, *requests))
         return self._ejected[root]
 
     def decision_path(self, loaded: LoadedBundle, claim: str) -> Path:

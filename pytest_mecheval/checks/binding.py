@@ -64,8 +64,8 @@ def bind(
     bound = []
     for claim, check, spec in typed:
         subject = Subject(shape, tasks, claimed, frozenset(claim.operationalised))
-        found = check.problems(spec, subject)
-        problems.extend(f"claim '{claim.id}': {text}" for text in found)
-        if not found:
+        faults = check.problems(spec, subject)
+        problems.extend(f"claim '{claim.id}': {text}" for text in faults)
+        if not faults:
             bound.append(BoundClaim(claim, check, spec, subject, check.plan(spec, subject)))
     return tuple(bound), tuple(problems)

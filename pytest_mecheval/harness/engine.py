@@ -33,7 +33,7 @@ from pytest_mecheval.wire import Base, Intervention
 
 Values = NDArray[np.float64]
 
-TARGET_TOKENS = 1024
+TARGET_TOKENS = 2048
 """Rows times positions of one batch: large enough for the matrix products, small enough for the cache."""
 CACHE_BYTES = 512 * 2**20
 """Activations kept between interventions; beyond it they are computed again for each wave."""

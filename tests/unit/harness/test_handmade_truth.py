@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pytest_mecheval.harness.reading import attention_mass, direct_attribution
+from pytest_mecheval.wire import Intervention
 
 G, NEGATIVE, HALF, T = handmade.GAIN, handmade.NEGATIVE, handmade.HALF, handmade.CONTEXT
 CLEAN = G * (1 + NEGATIVE + HALF)
@@ -20,9 +21,7 @@ UNIFORM = 1 / T
 
 def test_unedited_runs(bench):
     np.testing.assert_allclose(bench.values(), CLEAN, atol=CLOSE)
-    np.testing.assert_allclose(
-        bench.values(base="counterfactual"), -CLEAN, atol=CLOSE
-    )
+    np.testing.assert_allclose(bench.values(base="counterfactual"), -CLEAN, atol=CLOSE)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +136,10 @@ def test_path_patching(bench, receivers, expected):
 
 def test_partners_are_the_heads_with_the_same_pattern(bench):
     """Heads 1.0 to 1.4 attend alike; the most alike three, in order, are found for head 1.0."""
-    edit = bench.engine.resolve(
-        bench_intervention(("a1.h0",), source="zero", joint="with_partners")
-    )
+    edit = bench.engine.resolve(Intervention(("a1.h0",), source="zero", joint="with_partners"))
     assert set(edit.partners) <= {"a1.h1", "a1.h2", "a1.h3", "a1.h4"}
     assert len(edit.partners) == 3
-    alone = bench_intervention(("a0.h0",), source="zero", joint="partners_only")
+    alone = Intervention(("a0.h0",), source="zero", joint="partners_only")
     assert bench.engine.resolve(alone).partners == ()
     np.testing.assert_allclose(
         bench.values("logit_diff", "a0.h0", source="zero", joint="partners_only"),
@@ -151,21 +148,12 @@ def test_partners_are_the_heads_with_the_same_pattern(bench):
     )
 
 
-def bench_intervention(components, **how):
-    from pytest_mecheval.wire import Intervention
-
-    return Intervention(components, **how)
-
-
 def test_a_turned_change_has_the_same_size_but_another_direction(bench):
     """The decoy changes nothing, however turned; head 1.0's change turned away loses most of its effect."""
     turned = bench.values("logit_diff", "a1.h1", source="counterfactual", rotation=0)
     np.testing.assert_allclose(turned, CLEAN, atol=CLOSE)
     effects = np.array(
-        [
-            CLEAN - bench.values("logit_diff", "a1.h0", source="zero", rotation=k)
-            for k in range(12)
-        ]
+        [CLEAN - bench.values("logit_diff", "a1.h0", source="zero", rotation=k) for k in range(12)]
     )
     assert np.abs(effects.mean(0)).max() < G / 2
     assert effects.std() > 0.01
