@@ -158,10 +158,10 @@ def _shape_named(claims: Sequence[Claim]) -> ModelShape:
 
 def _facts(task: Task, claims: Sequence[Claim]) -> TaskFacts:
     """What planning knows of a task; a task that cannot be drawn allows whatever its claims name."""
-    if task.ref is None:
+    known = describe(task.ref) if task.ref is not None else None
+    if known is None or known.problems:
         named = tuple(sorted({text for claim in claims for text in _texts(claim.spec)}))
         return TaskFacts(strata=("fresh", *named), positions=named, tier=Tier.T2)
-    known = describe(task.ref)
     return TaskFacts(known.strata, known.positions, known.population, task.tier)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pytest_mecheval.errors import SubjectError
 from pytest_mecheval.harness.adapter import LibraryModel
+from pytest_mecheval.harness.extraction import kernel_of
 from pytest_mecheval.harness.kernel import Kernel, build_kernel, why_not
 from pytest_mecheval.harness.weights import Checkpoint, classic_state_dict, read_checkpoint
 from pytest_mecheval.vocabulary import ModelShape
@@ -19,6 +20,8 @@ from pytest_mecheval.wire import ModelRef
 
 _BRIDGE_ONLY = 4
 """The transformer-lens major version that removed HookedTransformer."""
+_OWN_BUFFERS = (".mask", ".IGNORE", ".rotary_sin", ".rotary_cos")
+"""What HookedTransformer computes for itself."""
 
 
 @dataclass
@@ -84,8 +87,9 @@ def _bridge(checkpoint: Checkpoint, device: str) -> Any:
     from transformer_lens import TransformerBridge
     from transformer_lens.config import TransformerBridgeConfig
 
-    settings = {key: value for key, value in checkpoint.settings.items() if value is not None}
-    settings["normalization_type"] = checkpoint.settings["normalization_type"]
+    settings = _constructor_settings(checkpoint)
+    if settings["positional_embedding_type"] == "rotary" and not settings["rotary_adjacent_pairs"]:
+        raise ValueError("its rotary embedding knows only rotary_adjacent_pairs = true")
     with torch.device("meta"):
         config = TransformerBridgeConfig(**settings, init_weights=False)
         bridge = TransformerBridge.boot_native(config)
@@ -95,6 +99,12 @@ def _bridge(checkpoint: Checkpoint, device: str) -> Any:
         bridge = TransformerBridge.boot_native(config)
         bridge.load_state_dict(dict(checkpoint.tensors), strict=True, assign=True)
     return bridge if device == "cpu" else bridge.to(device)
+
+
+def _constructor_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Settings for a configuration class; None would override a default, except for the norm."""
+    settings = {key: value for key, value in checkpoint.settings.items() if value is not None}
+    return settings | {"normalization_type": checkpoint.settings["normalization_type"]}
 
 
 def _causal_masks_restored(module: torch.nn.Module) -> bool:
@@ -112,13 +122,17 @@ def _hooked(checkpoint: Checkpoint, device: str) -> Any:
     """A classic HookedTransformer; its parameters are never initialised, so they cost no memory."""
     from transformer_lens import HookedTransformer, HookedTransformerConfig
 
-    settings = {key: value for key, value in checkpoint.settings.items() if value is not None}
-    settings["normalization_type"] = checkpoint.settings["normalization_type"]
+    settings = _constructor_settings(checkpoint)
     config = HookedTransformerConfig(**settings, init_weights=False, device=device, seed=None)
     model = HookedTransformer(config)
     state = {name: value.to(device) for name, value in classic_state_dict(checkpoint).items()}
+    if settings["gated_mlp"]:
+        # Parameters that no bridge has; uninitialised memory must not be computed with.
+        for name, parameter in model.named_parameters():
+            if name.endswith((".mlp.b_in", ".mlp.b_out")):
+                state[name] = torch.zeros_like(parameter)
     result = model.load_state_dict(state, strict=False, assign=True)
-    missing = [key for key in result.missing_keys if not key.endswith((".mask", ".IGNORE"))]
+    missing = [key for key in result.missing_keys if not key.endswith(_OWN_BUFFERS)]
     if missing or result.unexpected_keys:
         names = ", ".join([*missing, *result.unexpected_keys][:3])
         raise ValueError(f"tensor names differ: {names}")
@@ -148,7 +162,8 @@ def _from_hub(model: ModelRef, device: str) -> Subject:
     c = module.cfg
     d_mlp = 0 if getattr(c, "attn_only", False) else int(c.d_mlp or 0)
     shape = ModelShape(c.n_layers, c.n_heads, c.d_model, c.d_vocab, c.n_ctx, d_mlp)
-    return Subject(LibraryModel(module, shape, full), None, "hub models run through the library")
+    library = LibraryModel(module, shape, full)
+    return Subject(library, *kernel_of(library))
 
 
 def _hub_module(name: str, major: int, device: str) -> Any:

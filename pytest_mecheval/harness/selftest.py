@@ -150,31 +150,25 @@ def _kernel_differs(subject: Subject, kernel: Kernel, plain: HookRunner, trace: 
     """Why the kernel cannot stand in for the library's model; empty when it can."""
     fast = FastRunner(kernel)
     own = fast.trace(_ids(trace), keys=True)
-    for name in ("resid_pre", "resid_mid", "z", "mlp"):
-        for layer, (ours, theirs) in enumerate(
-            zip(getattr(own, name), getattr(trace, name), strict=True)
-        ):
-            if _deviation(ours, theirs) > RELATIVE_DEVIATION:
-                return f"the kernel's {name} of layer {layer} differs from the library's"
     for layer in range(kernel.n_layers):
-        if _deviation(fast.patterns(own, layer), plain.patterns(trace, layer)) > RELATIVE_DEVIATION:
-            return f"the kernel's attention pattern of layer {layer} differs from the library's"
+        pairs = {"pattern": (fast.patterns(own, layer), plain.patterns(trace, layer))}
+        for name in ("resid_pre", "z", "resid_mid", *(["mlp"] if kernel.has_mlp else [])):
+            pairs[name] = (getattr(own, name)[layer], getattr(trace, name)[layer])
+        for name, (ours, theirs) in pairs.items():
+            if not _deviation(ours, theirs) <= RELATIVE_DEVIATION:
+                return f"the kernel's {name} of layer {layer} differs from the library's"
     examples = _examples(_ids(trace), subject.shape.d_vocab)
+    edits = battery(kernel.n_layers, kernel.has_mlp)
     values = []
     for runner in (fast, plain):
         engine = Engine(
             runner, subject.shape, kernel.d_head, examples, lambda: examples, subject.device
         )
-        requests = [
-            Request(engine.resolve(edit), ("logit_diff",))
-            for edit in battery(subject.shape.n_layers, bool(subject.shape.d_mlp))
-        ]
+        requests = [Request(engine.resolve(edit), ("logit_diff",)) for edit in edits]
         values.append([found["logit_diff"] for found in engine.measure(requests)])
     scale = max(1.0, float(kernel.logits(own.resid_pre[-1]).abs().max()))
-    for edit, ours, theirs in zip(
-        battery(subject.shape.n_layers, bool(subject.shape.d_mlp)), *values, strict=True
-    ):
-        if float(np.abs(ours - theirs).max()) > RELATIVE_DEVIATION * scale:
+    for edit, ours, theirs in zip(edits, *values, strict=True):
+        if not float(np.abs(ours - theirs).max()) <= RELATIVE_DEVIATION * scale:
             return f"the kernel's effect of {edit} differs from the library's"
     return ""
 

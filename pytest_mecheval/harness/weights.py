@@ -148,6 +148,11 @@ def read_settings(config: Path) -> dict[str, Any]:
             raise SubjectError(
                 f"{config.name}: {key} = {body[key]!r} is not supported (allowed: {allowed[0]!r})"
             )
+    if body.get("positional_embedding_type") == "rotary" and "rotary_adjacent_pairs" not in body:
+        raise SubjectError(
+            f"{config.name}: a rotary model must state rotary_adjacent_pairs, "
+            "because transformer-lens versions pair dimensions differently"
+        )
     settings = {key: body[key] for key in REQUIRED}
     settings |= {key: body.get(key, default) for key, default in OPTIONAL.items()}
     settings["attn_only"] = bool(settings["attn_only"])
@@ -184,9 +189,21 @@ def _bridge_names(
                 name = name.replace(old, new)
             name = re.sub(r"^pos\.", "pos_embed.", re.sub(r"^head\.", "unembed.", name))
         named[name] = tensor.to(torch.float32)
-    for name, size in _optional_biases(settings).items():
-        named.setdefault(name, torch.zeros(size))
+    if settings["gated_mlp"]:
+        _drop_gated_biases(named, file)
+    for name, shape in expected_shapes(settings).items():
+        if name.endswith(".bias"):
+            named.setdefault(name, torch.zeros(shape))
     return named
+
+
+def _drop_gated_biases(named: dict[str, Tensor], file: str) -> None:
+    """Classic gated MLPs carry biases, bridges have none: only zeros mean the same in both."""
+    for name in [name for name in named if re.search(r"\.mlp\.(in|out|gate)\.bias$", name)]:
+        if bool(named.pop(name).any()):
+            raise SubjectError(
+                f"{file}: {name} is not zero; biases of a gated MLP are not supported"
+            )
 
 
 def _reoriented(last: str, tensor: Tensor) -> Tensor:
@@ -198,14 +215,6 @@ def _reoriented(last: str, tensor: Tensor) -> Tensor:
     if tensor.ndim == 3:
         return tensor.permute(0, 2, 1).reshape(-1, tensor.shape[1])
     return tensor.reshape(-1) if last in ("b_Q", "b_K", "b_V", "_b_K", "_b_V") else tensor
-
-
-def _optional_biases(settings: Mapping[str, Any]) -> dict[str, int]:
-    return {name: shape[0] for name, shape in expected_shapes(settings).items() if _is_bias(name)}
-
-
-def _is_bias(name: str) -> bool:
-    return name.endswith(".bias")
 
 
 def expected_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -43,7 +43,7 @@ def claims() -> dict:
                 "config": "model/config.json",
                 "weights": "model/model.safetensors",
             },
-            "tasks": {"repeated": TASK},
+            "tasks": {"repeated": dict(TASK)},
         },
         "claims": [
             ablation("needed", 3, "a1.h0", "Head 1.0 is needed for induction"),

@@ -18,8 +18,8 @@ conditions = {
 }
 record = {}
 for name, prompts in conditions.items():
-    study = Study(EVALUATION_SEED, n=1024, **prompts)
-    record[name] = {"n": 1024, **study.summary(study.clean_logits)}
+    study = Study(EVALUATION_SEED, n=2048, **prompts)
+    record[name] = {"n": 2048, **study.summary(study.clean_logits)}
     for head in ((0, 1), (1, 3)):
         drop = study.logit_diff(study.clean_logits) - study.logit_diff(study.edited([head], "resample"))
         record[name][f"resample_a{head[0]}.h{head[1]}_logit_diff_drop"] = round(drop.mean().item(), 4)

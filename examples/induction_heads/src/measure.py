@@ -17,7 +17,7 @@ SELECTION_SEED, EVALUATION_SEED = 11, 12
 class Study:
     """The trained model, a set of prompts, and the activations of its unedited runs on them."""
 
-    def __init__(self, seed, n=512, **prompts):
+    def __init__(self, seed, n=2048, **prompts):
         torch.set_num_threads(1)
         self.model = load()
         self.n_layers, self.n_heads = self.model.cfg.n_layers, self.model.cfg.n_heads
@@ -28,22 +28,20 @@ class Study:
         self.other_logits, self.other = self.run(self.data["counterfactual"])
         self.mean = {name: value.mean(0, keepdim=True) for name, value in self.clean.items()}
 
-    def run(self, tokens, hooks=()):
-        """Logits at the read position, shape (n, vocab), and what every head wrote, read and looked at."""
+    def run(self, tokens, hooks=(), store=True):
+        """Logits at the read position, shape (n, vocab), and what every head wrote and looked at."""
         seen = {}
 
-        def store(value, hook):
-            seen[hook.name] = value.detach().clone()
+        def keep_as(name):
+            def keep(value, hook):
+                seen[name] = value.detach().clone()
 
-        keep = [
-            (f"blocks.{layer}.attn.{name}", store)
-            for layer in range(self.n_layers)
-            for name in ("hook_z", "hook_pattern", "hook_q", "hook_k", "hook_v")
-        ]
+            return (name, keep)
+
+        names = [f"blocks.{layer}.attn.{name}" for layer in range(self.n_layers) for name in ("hook_z", "hook_pattern")]
         with torch.no_grad():
-            logits = self.model.run_with_hooks(tokens, fwd_hooks=[*hooks, *keep])
-        names = {hook: seen[self.model.hook_dict[hook].name] for hook, _ in keep}
-        return logits[self.rows, self.data["read"]], names
+            logits = self.model.run_with_hooks(tokens, fwd_hooks=[*hooks, *map(keep_as, names if store else [])])
+        return logits[self.rows, self.data["read"]], seen
 
     def edited(self, heads, value, base="clean"):
         """Logits with the z of the given (layer, head) pairs replaced.
@@ -64,7 +62,7 @@ class Study:
 
             hooks.append((name, write))
         tokens = self.data["tokens" if base == "clean" else "counterfactual"]
-        return self.run(tokens, hooks)[0]
+        return self.run(tokens, hooks, store=False)[0]
 
     def path_patched(self, sender, receiver, side):
         """Logits when only one input (q, k or v) of the receiving head sees the sender's
@@ -86,7 +84,7 @@ class Study:
             return value
 
         hooks = [(f"blocks.{to_layer}.attn.hook_{side}", write)]
-        return self.run(self.data["tokens"], hooks)[0]
+        return self.run(self.data["tokens"], hooks, store=False)[0]
 
     def logit_diff(self, logits):
         """Answer logit minus foil logit, nats, shape (n,)."""

@@ -2,11 +2,12 @@
 
 Question: does our own measurement, rounded as the text rounds, agree with the stated number?
 Null: the true value differs from the stated one by more than rounding and both samples' error.
-Statistic: 99 % interval of our mean against the stated digits widened by their sampling error; the number moved by a tenth (at least three rounding units) must fall outside, else the test could not fail (V05); means of counts must be possible at the stated n (GRIM).
+Statistic: 99 % bootstrap-t interval of our mean (Clopper-Pearson for accuracies) against the stated digits widened by their sampling error; the number moved by a tenth (at least three rounding units) must fall outside, else the test could not fail (V05); means of counts must be possible at the stated n (GRIM).
 Blind spots: a number right by luck; other prompts than the stated distribution; numbers whose prompts we cannot generate.
 Source: METHODS R02, R03, V05; Brown & Heathers 2017, doi:10.1177/1948550616673876 (GRIM); Clopper & Pearson 1934 for accuracies.
 """
 
+import math
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ from pytest_mecheval.checks.spec import ComponentName, MeasuredSpec, distinct
 from pytest_mecheval.checks.worked import CLEAN, edit_scores, example
 from pytest_mecheval.evidence.decision import Decision, Estimate
 from pytest_mecheval.evidence.measurement import Evidence, Values
-from pytest_mecheval.stats import proportion
+from pytest_mecheval.stats import bootstrap, proportion
 from pytest_mecheval.stats.rounding import Stated, grim_possible
 from pytest_mecheval.vocabulary import AblationValue, Component, Dimension, Metric, Rung, Verdict
 from pytest_mecheval.wire import Attention, PlanStep, Slice, Split
@@ -30,6 +31,8 @@ NUMBER_N = 1024
 """Prompts for a number: more than for a verdict on an effect, because digits are at stake."""
 UNSTATED_N = 256
 """Sample size assumed for the bundle's number when the text gives none; said in the notes."""
+BOOTSTRAP_SEED = 20261122
+"""Fixed, so that the same values give the same interval everywhere."""
 PERTURBATION = 0.10
 """The number moved by this share must be told apart (METHODS V05)."""
 PERTURBED_UNITS = 3.0
@@ -112,20 +115,23 @@ def _compare(
     if spec.n and _counts(spec) and not grim_possible(spec.number, spec.n):
         return Verdict.REFUTED, f"no count out of {spec.n} rounds to it"
     low, high = stated.interval
-    if not _meets(low - reach, high + reach, estimate):
+    if not _agrees(low, high, estimate, reach):
         return Verdict.REFUTED, "another number"
     # A share near 0 is a share near 1 of the opposite outcome, so a tenth of the larger one counts.
     share = _is_share(spec)
     scale = max(abs(stated.value), abs(1 - stated.value)) if share else abs(stated.value)
     step = max(PERTURBED_UNITS * 2 * stated.half_unit, PERTURBATION * scale)
     for moved in (-step, step):
-        if _meets(low + moved - reach, high + moved + reach, estimate):
+        if _agrees(low + moved, high + moved, estimate, reach):
             return Verdict.VACUOUS, "tolerance wider than a tenth of the number"
     return Verdict.SUPPORTED, ""
 
 
-def _meets(low: float, high: float, estimate: Estimate) -> bool:
-    return low <= estimate.upper and high >= estimate.lower
+def _agrees(low: float, high: float, estimate: Estimate, reach: float) -> bool:
+    """Whether the stated digits lie no further off than both independent errors together allow."""
+    below = estimate.value - high <= math.hypot(estimate.value - estimate.lower, reach)
+    above = low - estimate.value <= math.hypot(estimate.upper - estimate.value, reach)
+    return below and above
 
 
 def _values(spec: ReportedNumberSpec, evidence: Evidence) -> tuple[Values, Inference]:
@@ -150,7 +156,13 @@ def _estimate(spec: ReportedNumberSpec, values: Values, inference: Inference) ->
         low, high = proportion.clopper_pearson(right, values.size, alpha=ALPHA / 2)
         mean = float(values.mean())
         return Estimate(mean, low, high, ALPHA / 2, values.size, "", "Clopper-Pearson")
-    return inference.estimate(values, _unit(spec), ALPHA / 2)
+    if inference.exhaustive or np.ptp(values) == 0:
+        return inference.estimate(values, _unit(spec), ALPHA / 2)
+    # Digits need a narrow interval, and no threshold is tested where bootstrap-t would be too bold.
+    low = bootstrap.lower_bound(values, alpha=ALPHA / 2, seed=BOOTSTRAP_SEED)
+    high = bootstrap.upper_bound(values, alpha=ALPHA / 2, seed=BOOTSTRAP_SEED)
+    mean = float(values.mean())
+    return Estimate(mean, low, high, ALPHA / 2, values.size, _unit(spec), "bootstrap-t")
 
 
 def _their_error(spec: ReportedNumberSpec, values: Values, stated: Stated) -> float:
