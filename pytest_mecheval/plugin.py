@@ -1,4 +1,7 @@
-"""Pytest options and hooks, nothing else; everything heavy is imported only when `--mecheval` is given."""
+"""Pytest options and hooks, nothing else; everything heavy is imported only when `--mecheval` is given.
+
+PYTEST_DONT_REWRITE: nothing here asserts, so pytest need not rewrite this module in every run.
+"""
 
 import argparse
 import functools
@@ -130,8 +133,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _kind_names() -> list[str]:
     """The kinds as file names, so that no kind has to be imported to know its marker."""
-    folder = Path(__file__).with_name("checks") / "kinds"
-    return sorted(entry.stem for entry in folder.glob("[a-z]*.py"))
+    files = os.listdir(os.path.join(os.path.dirname(__file__), "checks", "kinds"))  # noqa: PTH118, PTH120, PTH208 - five times faster than pathlib, in every pytest run
+    return sorted(name[:-3] for name in files if name.endswith(".py") and name[0] != "_")
 
 
 def _quieten_workers(config: pytest.Config) -> None:
@@ -170,6 +173,9 @@ class SessionHooks:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker which session it belongs to."""
         node.workerinput[WORKER_KEY] = self.session.settings.session_id
+
+    def pytest_sessionstart(self) -> None:
+        self.session.starting()
 
     def pytest_report_header(self) -> list[str]:
         return self.session.header()

@@ -11,6 +11,7 @@ from pytest_mecheval.cases import allure_folder
 from pytest_mecheval.cases.audit import ERROR_PROPERTY, VERDICT_PROPERTY
 from pytest_mecheval.cases.guard import is_within, refuse_foreign_configuration
 from pytest_mecheval.cases.loading import Entry, LoadedBundle, load
+from pytest_mecheval.cases.progress import Progress, terminal_writer
 from pytest_mecheval.cases.rendering import module_name, modules, write_modules
 from pytest_mecheval.cases.scoreboard import Scoreboard
 from pytest_mecheval.cases.settings import Settings, folder_names, read_settings, shown
@@ -18,9 +19,12 @@ from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.errors import ClaimNotSupported, MechevalError, UsageError
 from pytest_mecheval.run.runner import Runner, Workplace
 from pytest_mecheval.vocabulary import Dimension
+from pytest_mecheval.wire import write_atomically
 
 LISTED_PROBLEMS = 100
 """Problems shown at once; a file with more is broken in some general way."""
+
+IGNORE_ALL = "# Written by pytest-mecheval: everything here can be made again.\n*\n"
 
 
 class Session:
@@ -33,14 +37,11 @@ class Session:
         self.settings = settings
         self.bundles = tuple(bundles)
         self.is_controller = not hasattr(config, "workerinput")
-        self.runner = Runner(
-            Workplace(
-                settings.evidence,
-                settings.session_id,
-                slots=settings.jobs,
-                threads=settings.threads,
-            )
+        workplace = Workplace(
+            settings.evidence, settings.session_id, slots=settings.jobs, threads=settings.threads
         )
+        self.progress = Progress(workplace.session, terminal_writer(config))
+        self.runner = Runner(workplace, self.progress.look if self.is_controller else None)
         self.scoreboard = Scoreboard(self.bundles, settings)
         self._modules = {
             module_name(loaded.name, dimension): loaded
@@ -149,9 +150,20 @@ class Session:
             text = str(properties.get(ERROR_PROPERTY) or report.longreprtext)
             self.scoreboard.failed(*found, report.nodeid, text)
 
+    @property
+    def _leads_workers(self) -> bool:
+        """Whether this is the controller of xdist workers, which runs no test itself."""
+        return self.is_controller and self.config.pluginmanager.hasplugin("dsession")
+
+    def starting(self) -> None:
+        """The run begins."""
+        if self._leads_workers:
+            self.progress.watch()
+
     def stopping(self) -> None:
         """All tests are done: nobody should start measuring any more."""
-        if self.is_controller and self.config.pluginmanager.hasplugin("dsession"):
+        self.progress.end()
+        if self._leads_workers:
             self.runner.stop()
 
     def finish(self, exit_status: int) -> int:
@@ -173,7 +185,8 @@ class Session:
             self.scoreboard.summarise(terminal)
 
     def close(self) -> None:
-        """Leave no process behind, whatever happened."""
+        """Leave no process and no thread behind, whatever happened."""
+        self.progress.end()
         self.runner.close(wait=False)
 
 
@@ -244,6 +257,8 @@ def _listed(problems: list[str]) -> str:
 
 
 def _render_all(settings: Settings, bundles: Iterable[LoadedBundle]) -> None:
+    if not settings.out.exists():
+        write_atomically(settings.out / ".gitignore", IGNORE_ALL)
     for loaded in bundles:
         sources = modules(loaded.name, loaded.claims_path.name, loaded.cases)
         write_modules(settings.out / loaded.name / "tests", sources)

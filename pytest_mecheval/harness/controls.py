@@ -20,6 +20,8 @@ POSITIVE_FACTOR = 5.0
 """METHODS 6, common preamble: the positive control moves the metric at least this many tau."""
 CROSS_CHECK_FACTOR = 10.0
 """Fast and plain path may differ by this many tau before the group is refused."""
+CONTROL_PROMPTS = 16
+"""Prompts the controls run on: plain hooks are slow, and a broken path differs on every prompt."""
 FLOOR = 1e-6
 """Smallest tolerance reported, as a share of the largest value: fp32 resolution."""
 
@@ -42,12 +44,13 @@ def every_component(engine: Engine) -> tuple[str, ...]:
 
 
 def run_controls(engine: Engine) -> Controls:
-    """Placebo and positive control on the first block of prompts.
+    """Placebo and positive control on the first prompts.
 
     Raises:
         SubjectError: outputs are not finite, or clean and counterfactual prompts are answered alike.
         HarnessError: the placebo moves the metric, or the positive control does not.
     """
+    engine = engine.sibling(engine.runner, CONTROL_PROMPTS)
     block = engine.blocks[0]
     clean = _logits_scale(engine, block)
     tau = RELATIVE_TAU * max(1.0, clean)
@@ -58,10 +61,8 @@ def run_controls(engine: Engine) -> Controls:
         Intervention(everything, "unchanged"),
         Intervention(everything, "counterfactual"),
     ]
-    own, other, placebo, resampled = (
-        engine.measure_block(block, Request(engine.resolve(edit), (LOGIT_DIFF,)))[LOGIT_DIFF]
-        for edit in edits
-    )
+    requests = [Request(engine.resolve(edit), (LOGIT_DIFF,)) for edit in edits]
+    own, other, placebo, resampled = (found[LOGIT_DIFF] for found in engine.measure(requests))
     placebo_effect = float(np.abs(placebo - own).max())
     if not placebo_effect <= tau:
         raise HarnessError(
@@ -84,7 +85,7 @@ def run_controls(engine: Engine) -> Controls:
 def cross_check(
     engine: Engine, plain: HookRunner, request: Request, controls: Controls
 ) -> dict[str, float]:
-    """Largest deviation per metric between the engine's way and plain `run_with_hooks`, first block.
+    """Largest deviation per metric between the engine's way and plain `run_with_hooks`.
 
     The reference draws its own activations through the library, so nothing is shared but the prompts.
 
@@ -92,9 +93,10 @@ def cross_check(
         HarnessError: logit_diff differs by more than `CROSS_CHECK_FACTOR` tau.
     """
     wanted = tuple(sorted({*request.metrics, LOGIT_DIFF}))
-    reference = engine.sibling(plain)
-    ours = engine.measure_block(engine.blocks[0], Request(request.edit, wanted))
-    theirs = reference.measure_block(reference.blocks[0], Request(request.edit, wanted))
+    ours, theirs = (
+        engine.sibling(runner, CONTROL_PROMPTS).measure([Request(request.edit, wanted)])[0]
+        for runner in (engine.runner, plain)
+    )
     deviations = {name: _largest(ours[name], theirs[name]) for name in wanted}
     allowed = CROSS_CHECK_FACTOR * controls.tau
     if not deviations[LOGIT_DIFF] <= allowed:

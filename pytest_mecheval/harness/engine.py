@@ -26,7 +26,7 @@ from pytest_mecheval.harness.interventions import (
     zero_source,
 )
 from pytest_mecheval.harness.metrics import KL, LOGIT_DIFF, Readout, from_logits
-from pytest_mecheval.harness.partners import same_role_heads
+from pytest_mecheval.harness.partners import roles, same_role_heads
 from pytest_mecheval.tasks.examples import Examples
 from pytest_mecheval.vocabulary import Component, ModelShape
 from pytest_mecheval.wire import Base, Intervention
@@ -119,6 +119,8 @@ class Engine:
         self._calibration = calibration
         self._calibration_traces: dict[Base, Trace] = {}
         self._means: dict[Base, Trace] = {}
+        self._roles: Mapping[Component, Tensor] | None = None
+        self._partners: dict[tuple[Component, ...], tuple[Component, ...]] = {}
 
     def resolve(self, intervention: Intervention) -> Edit:
         """The intervention against this model and these prompts.
@@ -135,12 +137,14 @@ class Engine:
 
     def partners(self, heads: Sequence[Component]) -> Sequence[Component]:
         """Heads with nearly the same attention pattern on calibration prompts."""
-        if not heads:
-            return ()
-        trace = self.calibration_trace("clean")
-        return same_role_heads(
-            heads, [self.runner.patterns(trace, layer) for layer in range(self.shape.n_layers)]
-        )
+        key = tuple(sorted(heads))
+        if key and key not in self._partners:
+            if self._roles is None:
+                trace = self.calibration_trace("clean")
+                layers = range(self.shape.n_layers)
+                self._roles = roles([self.runner.patterns(trace, layer) for layer in layers])
+            self._partners[key] = same_role_heads(key, self._roles)
+        return self._partners.get(key, ())
 
     def measure(self, requests: Sequence[Request]) -> list[Mapping[str, Values]]:
         """Values of every request, in order; each metric has shape (prompts,)."""
@@ -162,16 +166,10 @@ class Engine:
                     column[block.rows] = values[metric][row].double().cpu().numpy()
         return list(found)
 
-    def measure_block(self, block: Block, request: Request) -> Mapping[str, Values]:
-        """Values of one request on one block only; each (prompts of the block,)."""
-        values = self._run(block, [request])
-        return {name: values[name][0].double().cpu().numpy() for name in request.metrics}
-
-    def sibling(self, runner: Runner) -> "Engine":
-        """The same prompts and model through another runner; no activation is shared."""
-        return Engine(
-            runner, self.shape, self._d_head, self.examples, self._calibration, self.device
-        )
+    def sibling(self, runner: Runner, prompts: int | None = None) -> "Engine":
+        """The same model through any runner on the first prompts; no activation is shared."""
+        examples = self.examples if prompts is None else first(self.examples, prompts)
+        return Engine(runner, self.shape, self._d_head, examples, self._calibration, self.device)
 
     def patterns(self, block: Block, layer: int) -> Tensor:
         """Attention weights of the clean run, shape (n, heads, length, length)."""
@@ -284,6 +282,21 @@ class Engine:
         if layer == self.shape.n_layers - 1:
             width = 1
         return max(1, TARGET_TOKENS // (rows * max(1, width)))
+
+
+def first(examples: Examples, count: int) -> Examples:
+    """The first pairs of a block of examples."""
+    rows = slice(0, count)
+    return replace(
+        examples,
+        tokens=examples.tokens[rows],
+        counterfactual=examples.counterfactual[rows],
+        answers=examples.answers[rows],
+        foils=examples.foils[rows],
+        read=examples.read[rows],
+        positions={name: column[rows] for name, column in examples.positions.items()},
+        clusters=None if examples.clusters is None else examples.clusters[rows],
+    )
 
 
 def first_layer(edit: Edit) -> int:

@@ -13,13 +13,24 @@ from torch import Tensor
 from pytest_mecheval.harness.adapter import LibraryModel
 from pytest_mecheval.harness.kernel import ACTIVATIONS, Kernel, Layer, Norm, why_not
 
+_DECISIVE = (
+    "positional_embedding_type",
+    "attention_dir",
+    "gated_mlp",
+    "final_rms",
+    "n_heads",
+    "n_key_value_heads",
+    "normalization_type",
+    "attn_only",
+    "act_fn",
+)
+"""Settings that `why_not` looks at."""
+
 
 def kernel_of(library: LibraryModel) -> tuple[Kernel | None, str]:
     """The kernel of a loaded model, or None and why there is none."""
     config = library.module.cfg
-    keys = ("positional_embedding_type", "attention_dir", "gated_mlp", "final_rms", "n_heads")
-    keys += ("n_key_value_heads", "normalization_type", "attn_only", "act_fn")
-    settings = {key: getattr(config, key) for key in keys if hasattr(config, key)}
+    settings = {key: getattr(config, key) for key in _DECISIVE if hasattr(config, key)}
     if reason := why_not(settings):
         return None, reason
     try:

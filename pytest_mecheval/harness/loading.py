@@ -1,6 +1,5 @@
 """From files to a ready model: the library's own, and the kernel that shares its tensors."""
 
-import os
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -140,13 +139,14 @@ def _hooked(checkpoint: Checkpoint, device: str) -> Any:
 
 
 def _from_hub(model: ModelRef, device: str) -> Subject:
-    """A hub model (or a local Hugging Face directory) from the local cache; nothing is downloaded.
+    """A hub model (or a local Hugging Face directory) from the local cache.
+
+    Nothing is downloaded, because the process starts with `HF_HUB_OFFLINE=1` (`__main__`); the hub's
+    library reads that once, when it is imported.
 
     Raises:
         SubjectError: not in the local cache, or not an architecture the library knows.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TRANSFORMERS_OFFLINE"] = "1"
     major, full = library_version()
     try:
         with warnings.catch_warnings():

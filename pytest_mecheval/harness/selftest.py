@@ -26,6 +26,8 @@ from pytest_mecheval.wire import Intervention
 
 RELATIVE_DEVIATION = 1e-4
 """Largest difference between two ways to compute one activation, as a share of its largest entry."""
+ALL_LAYERS_UP_TO = 4
+"""Deeper models are written through in one layer only; each group's cross-check sees the others."""
 PROMPTS = 2
 LONGEST = 7
 SEED = 20240229
@@ -70,7 +72,7 @@ def check_hooks(library: LibraryModel, trace: Trace) -> None:
             trace.resid_pre[layer + 1],
         )
     generator = torch.Generator().manual_seed(SEED)
-    for layer in sorted({0, shape.n_layers // 2, shape.n_layers - 1}):
+    for layer in probed_layers(shape.n_layers):
         _check_heads(library, trace, layer, generator)
         _check_stream(library, trace, layer, generator)
         _check_values(library, trace, layer, generator)
@@ -81,6 +83,13 @@ def check_hooks(library: LibraryModel, trace: Trace) -> None:
             _expect(
                 library, at.mlp_out(layer), "does not reach the residual stream", after[0], expected
             )
+
+
+def probed_layers(n_layers: int) -> range:
+    """Every layer of a small model; one of a deep one, whose blocks are all of one class."""
+    if n_layers <= ALL_LAYERS_UP_TO:
+        return range(n_layers)
+    return range(n_layers // 2, n_layers // 2 + 1)
 
 
 def _check_heads(
@@ -150,8 +159,10 @@ def _kernel_differs(subject: Subject, kernel: Kernel, plain: HookRunner, trace: 
     """Why the kernel cannot stand in for the library's model; empty when it can."""
     fast = FastRunner(kernel)
     own = fast.trace(_ids(trace), keys=True)
+    names = [Activations.pattern(layer) for layer in range(kernel.n_layers)]
+    patterns, _ = subject.library.read(_ids(trace), names)
     for layer in range(kernel.n_layers):
-        pairs = {"pattern": (fast.patterns(own, layer), plain.patterns(trace, layer))}
+        pairs = {"pattern": (fast.patterns(own, layer), patterns[names[layer]])}
         for name in ("resid_pre", "z", "resid_mid", *(["mlp"] if kernel.has_mlp else [])):
             pairs[name] = (getattr(own, name)[layer], getattr(trace, name)[layer])
         for name, (ours, theirs) in pairs.items():

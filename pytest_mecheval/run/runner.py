@@ -73,21 +73,19 @@ class Request:
 class Runner:
     """One process's view of the measuring work."""
 
-    def __init__(
-        self, workplace: Workplace, on_wait: Callable[[Path | None], None] | None = None
-    ) -> None:
+    def __init__(self, workplace: Workplace, on_wait: Callable[[], object] | None = None) -> None:
         """Nothing is touched on disk before the first measurement.
 
         Args:
             workplace: where and with how much.
-            on_wait: called while waiting, with the progress file of our own child if we have one.
+            on_wait: called a few times per second while waiting.
         """
         self.workplace = workplace
         self.store = EvidenceStore(workplace.store)
         self.selected: tuple[Request, ...] = ()
         self.notes: dict[str, str] = {}
         """Address to what was repaired there."""
-        self._on_wait = on_wait or (lambda _progress: None)
+        self._on_wait = on_wait or (lambda: None)
         self._records: dict[str, Record] = {}
         self._measurements: dict[str, Measurement] = {}
         self._child: Child | None = None
@@ -192,7 +190,7 @@ class Runner:
         elif (status := self._child.exit_status(POLL_SECONDS)) is not None:
             self._look_back(self._child, status)
             self._child = None
-        self._on_wait(self._child.batch.progress if self._child else None)
+        self._on_wait()
 
     def _take_slot(self) -> tuple[int, FileLock] | None:
         locks = self.workplace.store / "locks"

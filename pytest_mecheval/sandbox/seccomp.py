@@ -33,7 +33,8 @@ SOCK_STREAM, SOCK_SEQPACKET = 1, 5
 CLONE_NEW = 0x7E020000
 """CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET."""
 SET_ID_BITS = 0o6000
-O_CREAT = 0o100
+CREATING = 0o100 | 0o20000000
+"""O_CREAT and the bit of O_TMPFILE that is its own."""
 SIGNAL_OWNER_COMMANDS = (8, 10, 15)
 """fcntl F_SETOWN, F_SETSIG, F_SETOWN_EX: a way to have a signal sent to another process."""
 IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x40087602, 0x401C5820)
@@ -228,7 +229,7 @@ def _files(program: _Program, profile: Profile, denied: int) -> None:
             name,
             [
                 _argument(flags),
-                (JUMP_SET, 1, 0, O_CREAT),
+                (JUMP_SET, 1, 0, CREATING),
                 _give(ALLOW),
                 _argument(mode),
                 (JUMP_SET, 0, 1, SET_ID_BITS),

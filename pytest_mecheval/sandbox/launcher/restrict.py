@@ -21,10 +21,8 @@ MAKE_FIFO, MAKE_BLOCK, MAKE_SYM, REFER = 1 << 10, 1 << 11, 1 << 12, 1 << 13
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 
 READ = EXECUTE | READ_FILE | READ_DIR
-WRITE = (
-    *(READ, WRITE_FILE, REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_FIFO, MAKE_SYM),
-    *(REFER, TRUNCATE),
-)
+TREE_CHANGES = REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_FIFO | MAKE_SYM | REFER
+WRITE = READ | WRITE_FILE | TRUNCATE | TREE_CHANGES
 FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 """Rights a rule on a file, rather than a folder, may name."""
 IOCTL_ABI, NETWORK_ABI, SCOPE_ABI = 5, 4, 6
@@ -91,11 +89,8 @@ def landlock(
     Raises:
         OSError: a path is missing, or the kernel refuses.
     """
-    write = 0
-    for right in WRITE:
-        write |= right
     device = READ_FILE | WRITE_FILE | (IOCTL_DEV if abi >= IOCTL_ABI else 0)
-    handled = write | device | MAKE_CHAR | MAKE_BLOCK | MAKE_SOCK
+    handled = WRITE | device | MAKE_CHAR | MAKE_BLOCK | MAKE_SOCK
     attributes = struct.pack("<Q", handled)
     if abi >= NETWORK_ABI:
         attributes += struct.pack("<Q", ALL_NETWORK)
@@ -105,7 +100,7 @@ def landlock(
         _libc.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0),
         "landlock_create_ruleset",
     )
-    for paths, rights in ((readable, READ), (writable, write), (devices, device)):
+    for paths, rights in ((readable, READ), (writable, WRITE), (devices, device)):
         for path in paths:
             _allow(ruleset, path, rights)
     _check(_libc.syscall(RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")

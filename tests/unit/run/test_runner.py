@@ -157,7 +157,7 @@ def test_no_more_children_than_slots(tmp_path, runner):
     locks.mkdir(parents=True)
     with FileLock(locks / "slot-0.lock"):
         waited = []
-        runner._on_wait = lambda _progress: (
+        runner._on_wait = lambda: (
             waited.append(1)
             or (
                 (tmp_path / "evidence/sessions/s1").mkdir(parents=True, exist_ok=True),

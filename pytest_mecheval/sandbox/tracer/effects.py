@@ -1,0 +1,177 @@
+"""How an edit changed an activation: how much, which heads and positions, and what was written."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MAX_EXAMINED = 2**22
+"""Elements compared one by one; of larger activations the first rows are."""
+TOLERANCE = 1e-6
+"""Relative agreement that makes an edit constant, scaled or added."""
+MAX_RANGES = 24
+
+
+def ranges(indexes: Sequence[int]) -> str:
+    """Sorted indexes as text.
+
+    >>> ranges([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    parts: list[str] = []
+    start = previous = None
+    for index in [*indexes, None]:
+        if previous is not None and index == previous + 1:
+            previous = index
+            continue
+        if start is not None:
+            parts.append(str(start) if start == previous else f"{start}-{previous}")
+        start = previous = index
+        if len(parts) >= MAX_RANGES:
+            parts.append("...")
+            break
+    return ",".join(parts)
+
+
+def describe(before: Tensor, after: Tensor, heads: int, site: str) -> dict[str, Any]:
+    """Size, extent and kind of one edit.
+
+    Args:
+        before: the activation as it was, shape (batch, ...).
+        after: as the hook left it.
+        heads: attention heads of the model, 0 when unknown.
+        site: where; attention patterns have their heads in axis 1.
+
+    Returns:
+        Fields of an `edit` row; `share` is 0 when nothing changed.
+    """
+    if before.shape != after.shape:
+        return {
+            "kind": "other",
+            "share": 1.0,
+            "delta_max": None,
+            "delta_rel": None,
+            "reshaped": [list(before.shape), list(after.shape)],
+        }
+    rows = before.shape[0] if before.dim() else 1
+    limit = rows
+    if before.numel() > MAX_EXAMINED and rows > 1:
+        limit = max(1, MAX_EXAMINED // (before.numel() // rows))
+    old = before.detach()[:limit].float() if before.dim() else before.detach().float()[None]
+    new = after.detach()[:limit].float() if after.dim() else after.detach().float()[None]
+    changed = (old != new) & ~(old.isnan() & new.isnan())
+    count = int(changed.sum())
+    if count == 0:
+        return {"share": 0.0}
+    delta = new - old
+    size = float(delta.abs().max())
+    norm = float(old.norm())
+    moved = float(delta.norm())
+    found: dict[str, Any] = {
+        "kind": "other",
+        "delta_max": _finite(size),
+        "delta_rel": _finite(moved / norm) if norm > 0 else None,
+        "share": round(count / changed.numel(), 6),
+        "shape": list(before.shape),
+        "rows": int(changed.flatten(1).any(1).sum()) if changed.dim() > 1 else count,
+    }
+    if limit < rows:
+        found["examined"] = limit
+    found.update(extent(changed, heads, site))
+    found.update(written(old, new, changed, delta))
+    return found
+
+
+def extent(changed: Tensor, heads: int, site: str) -> dict[str, str]:
+    """Heads, positions and columns that changed, as ranges; an axis changed throughout says `all`."""
+    found: dict[str, str] = {}
+    rank = changed.dim()
+    if rank == 4:
+        axis = head_axis(tuple(changed.shape), heads, site)
+        found["heads"] = _along(changed, axis)
+        found["positions"] = _along(changed, 3 - axis)
+    elif rank == 3:
+        found["positions"] = _along(changed, 1)
+        width = changed.shape[2]
+        if heads > 1 and width % heads == 0 and width > heads:
+            blocks = changed.unflatten(2, (heads, width // heads)).any(3)
+            key = "heads" if _reads_heads(site) else "blocks"
+            found[key] = _along(blocks, 2)
+        found["columns"] = _along(changed, 2)
+    elif rank == 2:
+        found["columns"] = _along(changed, 1)
+    return found
+
+
+def head_axis(shape: tuple[int, ...], heads: int, site: str) -> int:
+    """Axis of the heads in a rank-4 activation: 1 for (b, h, q, k), 2 for (b, t, h, d)."""
+    square = shape[2] == shape[3]
+    named = any(word in site for word in ("pattern", "scores", "attn_weights", "attn_probs"))
+    if heads and shape[1] == heads and (shape[2] != heads or square or named):
+        return 1
+    return 1 if named else 2
+
+
+def _reads_heads(site: str) -> bool:
+    """True for the input of an attention output projection, whose columns are the heads' outputs."""
+    if not site.endswith(".input"):
+        return False
+    parts = site.removesuffix(".input").split(".")
+    return parts[-1] in ("c_proj", "o_proj", "out_proj", "o", "wo", "W_O") or parts[-2:] == [
+        "output",
+        "dense",
+    ]
+
+
+def _along(changed: Tensor, axis: int) -> str:
+    others = [index for index in range(changed.dim()) if index != axis]
+    hit = changed.permute(axis, *others).reshape(changed.shape[axis], -1).any(1)
+    if bool(hit.all()):
+        return "all"
+    return ranges(hit.nonzero()[:, 0].tolist())
+
+
+def written(old: Tensor, new: Tensor, changed: Tensor, delta: Tensor) -> dict[str, Any]:
+    """What the changed elements became: zero, constant, scaled, added or other.
+
+    `constant` is the same for every row of the batch, `added` is the same difference for every row;
+    a batch of one row shows neither, unless all written numbers are one number.
+    """
+    values = new[changed]
+    if not bool(values.any()):
+        return {"kind": "zero"}
+    if not bool(values.isfinite().all()):
+        return {"kind": "other", "finite": False}
+    scale = max(float(values.abs().max()), 1e-30)
+    first = float(values[0])
+    if values.numel() > 1 and float((values - first).abs().max()) <= TOLERANCE * scale:
+        return {"kind": "constant", "value": first}
+    if old.shape[0] > 1:
+        anywhere = changed.any(0, keepdim=True)
+        spread = ((new - new[:1]) * anywhere).abs().max()
+        if float(spread) <= TOLERANCE * scale:
+            return {"kind": "constant"}
+    source = old[changed]
+    power = float(source @ source)
+    if power > 0 and values.numel() > 1:
+        factor = float(values @ source) / power
+        if float((values - factor * source).abs().max()) <= 4 * TOLERANCE * scale:
+            return {"kind": "scaled", "factor": factor}
+    if old.shape[0] > 1:
+        # Subtracting the old value loses digits, hence the scale of what was subtracted.
+        lost = max(scale, float(source.abs().max()))
+        spread = (delta - delta[:1]).abs().max()
+        if float(spread) <= 4 * TOLERANCE * lost:
+            return {"kind": "added"}
+    return {"kind": "other"}
+
+
+def _finite(number: float) -> float | None:
+    return float(f"{number:.6g}") if math.isfinite(number) else None
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A copy outside autograd."""
+    return tensor.detach().clone(memory_format=torch.preserve_format)

@@ -1,0 +1,342 @@
+"""Forward hooks: who registered them, who called them, and by comparing values what they changed.
+
+Hooks are wrapped where they are registered: a global torch hook runs before the module's own hooks and
+would see the value as it was. Version counters and identities are not asked: inference tensors have
+none, read-only caching hooks of transformer_lens return new tensors, and `.data` writes leave no trace.
+"""
+
+# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .activations import Activations, same_values
+from .effects import describe, whole
+from .fingerprints import projection, tensors_in
+from .places import code_of, user_callback
+from .state import Forward, Recorder
+
+SMALL = 2**18
+"""Activations up to this many elements are always copied before a hook runs."""
+MAX_COPIED_BYTES = 512 * 2**20
+MAX_EDIT_ROWS_PER_HOOK = 5_000
+MAX_HOOKS = 20_000
+MAX_READS_LISTED = 512
+COPY_KINDS = {"copy": "copy", "permuted": "permuted", "mean": "mean", "mean_all": "mean"}
+
+READ, RETURNS, IN_PLACE = "read", "returns", "in place"
+
+
+@dataclass
+class Hook:
+    """One registered callback at one site, counted over all its registrations."""
+
+    id: int
+    when: str
+    module: weakref.ref[Any] | None
+    registered: int = 0
+    called: int = 0
+    edited: int = 0
+    site: str = ""
+    source: int = -1
+
+
+@dataclass
+class _Before:
+    tensors: list[Tensor]
+    copies: list[Tensor | None]
+    projections: list[Tensor | None] = field(default_factory=list)
+
+
+class Hooks:
+    """Wraps torch's hook registration; one per process."""
+
+    def __init__(self, recorder: Recorder, activations: Activations) -> None:
+        self._recorder = recorder
+        self._activations = activations
+        self._by_key: dict[Any, Hook] = {}
+        self._habits: dict[CodeType, str] = {}
+        self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._next_serial = 0
+        self.wrapped: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def install(self) -> None:
+        """Replace the registration functions of torch."""
+        module = torch.nn.Module
+        module.register_forward_hook = self._registration(  # type: ignore[assignment,method-assign]
+            module.register_forward_hook, "output"
+        )
+        module.register_forward_pre_hook = self._registration(  # type: ignore[assignment,method-assign]
+            module.register_forward_pre_hook, "input"
+        )
+        module.register_full_backward_hook = self._backward(  # type: ignore[method-assign]
+            module.register_full_backward_hook
+        )
+        place = torch.nn.modules.module
+        for name, when in (
+            ("register_module_forward_hook", "output"),
+            ("register_module_forward_pre_hook", "input"),
+        ):
+            setattr(place, name, self._global(getattr(place, name), when))
+
+    def _registration(self, original: Callable[..., Any], when: str) -> Callable[..., Any]:
+        def register(module: Any, hook: Any, *args: Any, **kwargs: Any) -> Any:
+            return original(module, self.wrap(module, hook, when), *args, **kwargs)
+
+        return _dressed(register, original)
+
+    def _global(self, original: Callable[..., Any], when: str) -> Callable[..., Any]:
+        def register(hook: Any, *args: Any, **kwargs: Any) -> Any:
+            return original(self.wrap(None, hook, when), *args, **kwargs)
+
+        return _dressed(register, original)
+
+    def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def register(module: Any, hook: Any, *args: Any, **kwargs: Any) -> Any:
+            self._recorder.totals["backward_hooks"] += 1
+            return original(module, hook, *args, **kwargs)
+
+        return _dressed(register, original)
+
+    def wrap(self, module: Any, callback: Any, when: str) -> Any:
+        """The callback with an observer around it; torch's own bookkeeping hooks stay as they are."""
+        if not self._recorder.ledger.enabled or not callable(callback):
+            return callback
+        if type(callback).__module__.startswith("torch.nn.utils"):
+            return callback  # pruning and weight norm look their hooks up by type
+        user = user_callback(callback)
+        code = code_of(user)
+        try:
+            hook = self._hook(module, callback, user, code, when)
+        except Exception as error:  # noqa: BLE001 - the bundle's registration must go through
+            self._recorder.fault("hook registration", error)
+            return callback
+        observer = self._observer(hook, callback, code)
+        self.wrapped.add(observer)
+        return observer
+
+    def _serial(self, module: Any) -> int:
+        if module is None:
+            return -1
+        try:
+            found = self._serials.get(module)
+            if found is None:
+                found = self._serials[module] = self._next_serial
+                self._next_serial += 1
+        except TypeError:
+            return id(module)
+        return found
+
+    def _hook(
+        self, module: Any, callback: Any, user: Any, code: CodeType | None, when: str
+    ) -> Hook:
+        calls = self._recorder.places.stack()
+        key = (self._serial(module), code, calls[0] if calls else "", when)
+        hook = self._by_key.get(key)
+        if hook is None:
+            if len(self._by_key) >= MAX_HOOKS:
+                key = ("more",)
+                hook = self._by_key.get(key)
+            if hook is None:
+                reference = None if module is None else weakref.ref(module)
+                hook = self._by_key[key] = Hook(len(self._by_key), when, reference)
+                hook.site = self._site(hook, module)
+                self._recorder.ledger.add(
+                    "hook",
+                    id=hook.id,
+                    site=hook.site,
+                    of=type(module).__name__ if module is not None else "every module",
+                    when=when,
+                    function=self._recorder.places.function(user),
+                    by="" if user is callback else _library(callback),
+                    calls=calls,
+                )
+        hook.registered += 1
+        return hook
+
+    def _site(self, hook: Hook, module: Any) -> str:
+        name = self._recorder.site(module) if module is not None else ""
+        if not name or hasattr(module, "add_hook"):
+            return name  # a HookPoint is an identity: its input is its output
+        return f"{name}.{hook.when}"
+
+    def _observer(self, hook: Hook, callback: Any, code: CodeType | None) -> Callable[..., Any]:
+        pre = hook.when == "input"
+
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            recorder = self._recorder
+            if not recorder.ledger.enabled:
+                return callback(*args, **kwargs)
+            hook.called += 1
+            value = (args[1] or args[2:]) if pre else args[-1]
+            try:
+                module = args[0]
+                forward = recorder.current()
+                before = self._before(module, value, code, forward)
+            except Exception as error:  # noqa: BLE001 - observing must not break the run
+                recorder.fault("before a hook", error)
+                return callback(*args, **kwargs)
+            result = callback(*args, **kwargs)
+            try:
+                self._after(hook, module, before, result, code, forward)
+            except Exception as error:  # noqa: BLE001 - observing must not break the run
+                recorder.fault("after a hook", error)
+            return result
+
+        return _dressed(observed, callback)
+
+    def _before(
+        self, module: Any, value: Any, code: CodeType | None, forward: Forward | None
+    ) -> _Before:
+        tensors = tensors_in(value)
+        before = _Before(tensors, [])
+        habit = self._habits.get(code) if code is not None else None
+        for tensor in tensors:
+            size = tensor.numel()
+            copied = size <= SMALL or (
+                habit in (None, IN_PLACE) and size * tensor.element_size() <= MAX_COPIED_BYTES
+            )
+            before.copies.append(whole(tensor) if copied else None)
+            view = _converted(module, tensor)
+            before.projections.append(projection(view, forward.heads if forward else 0))
+        return before
+
+    def _after(
+        self,
+        hook: Hook,
+        module: Any,
+        before: _Before,
+        result: Any,
+        code: CodeType | None,
+        forward: Forward | None,
+    ) -> None:
+        if not hook.site and module is not None:
+            hook.site = self._site(hook, module)
+            self._recorder.ledger.add("site", hook=hook.id, site=hook.site)
+        after = before.tensors if result is None else tensors_in(result)
+        number = forward.id if forward else -1
+        site = hook.site
+        habit = READ
+        for index, (old, copy, seen) in enumerate(
+            zip(before.tensors, before.copies, before.projections, strict=True)
+        ):
+            key = site if index == 0 else f"{site}#{index}"
+            new = after[index] if index < len(after) else old
+            intact = self._intact(module, old, copy, seen, forward)
+            if intact and (new is old or same_values(old, new)):
+                pass
+            else:
+                returned = new is not old and intact
+                habit = RETURNS if returned else IN_PLACE
+                base = copy if copy is not None else (old if intact else None)
+                self._edit(hook, module, key, base, new, seen, forward, returned)
+            if seen is not None:
+                self._activations.remember(key, number, seen)
+        if code is not None and habit != self._habits.get(code):
+            if self._habits.get(code) != IN_PLACE:
+                self._habits[code] = habit
+        if habit == READ and forward is not None and len(forward.reads) < MAX_READS_LISTED:
+            forward.reads.append(hook.id)
+
+    def _intact(
+        self,
+        module: Any,
+        old: Tensor,
+        copy: Tensor | None,
+        seen: Tensor | None,
+        forward: Forward | None,
+    ) -> bool:
+        """True when the hook left the tensor it was given as it was."""
+        if copy is not None:
+            return same_values(copy, old.detach())
+        now = projection(_converted(module, old), forward.heads if forward else 0)
+        return seen is None or same_values(seen, now)
+
+    def _edit(
+        self,
+        hook: Hook,
+        module: Any,
+        site: str,
+        old: Tensor | None,
+        new: Tensor,
+        seen: Tensor | None,
+        forward: Forward | None,
+        returned: bool,
+    ) -> None:
+        heads = forward.heads if forward else 0
+        if old is None:
+            # Edited in place by a function that had only read before: the projection is all we have.
+            now = projection(_converted(module, new), heads)
+            assert seen is not None  # noqa: S101 - an edit without a copy was found by projection
+            found = describe(seen.unsqueeze(-1), now.unsqueeze(-1), heads, site)
+            found["approximate"] = True
+        else:
+            found = describe(_converted(module, old), _converted(module, new), heads, site)
+            now = None
+        if found["share"] == 0.0:
+            return
+        hook.edited += 1
+        if forward is not None:
+            forward.edits += 1
+        if hook.edited > MAX_EDIT_ROWS_PER_HOOK:
+            self._recorder.ledger.dropped["edit"] += 1
+            return
+        if found["kind"] != "zero" and "reshaped" not in found and seen is not None:
+            if now is None:
+                now = projection(_converted(module, new), heads)
+            number = forward.id if forward else -1
+            origin = self._activations.origin(site, number, seen, now)
+            if origin is not None:
+                found["kind"] = COPY_KINDS[origin.kind]
+                found["source"] = origin.forward
+                if origin.kind == "mean_all":
+                    found["over"] = "batch and positions"
+        self._recorder.ledger.add(
+            "edit",
+            f=forward.id if forward else -1,
+            hook=hook.id,
+            site=site,
+            returned=returned,
+            calls=self._recorder.places.stack(),
+            **found,
+        )
+
+    def totals(self) -> list[list[Any]]:
+        """[hook id, registrations, calls, edits] of every hook, for the closing rows."""
+        for hook in self._by_key.values():
+            if not hook.site and hook.module is not None:
+                module = hook.module()
+                if module is not None:
+                    hook.site = self._site(hook, module)
+                    if hook.site:
+                        self._recorder.ledger.add("site", hook=hook.id, site=hook.site)
+        return [[one.id, one.registered, one.called, one.edited] for one in self._by_key.values()]
+
+
+def _converted(module: Any, tensor: Tensor) -> Tensor:
+    """The tensor as transformer_lens shows it to hooks at this point: heads as an axis of their own."""
+    conversion = getattr(module, "hook_conversion", None)
+    if conversion is None:
+        return tensor
+    converted = conversion.convert(tensor.detach())
+    return converted if isinstance(converted, Tensor) else tensor
+
+
+def _library(callback: Any) -> str:
+    module = getattr(callback, "__module__", None)
+    return module.split(".")[0][:40] if isinstance(module, str) else ""
+
+
+def _dressed(wrapper: Callable[..., Any], original: Any) -> Callable[..., Any]:
+    """The wrapper with the name and documentation of what it wraps."""
+    for name in ("__name__", "__qualname__", "__doc__", "__module__"):
+        content = getattr(original, name, None)
+        if isinstance(content, str):
+            setattr(wrapper, name, content)
+    wrapper.__wrapped__ = original  # type: ignore[attr-defined]
+    return wrapper
