@@ -62,7 +62,8 @@ class Audit:
         path = self._session.decision_path(loaded, entry.case.id)
         write_atomically(path, json_text(decision_document(decided)))
         self._note(VERDICT_PROPERTY, decided.word)
-        allure_case.attach(self._item.config, decided, evidence)
+        drawings = self._session.settings.evidence.with_name("plots")
+        allure_case.attach(self._item.config, decided, evidence, drawings=drawings)
         _tell(decided, skip_inconclusive=self._session.settings.inconclusive == "skip")
 
     def _note(self, name: str, value: str) -> None:

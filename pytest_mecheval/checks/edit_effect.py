@@ -68,7 +68,7 @@ class Baselines:
     @property
     def behaves(self) -> bool:
         """Whether the model does the task at all: clean prompts score better than counterfactual ones."""
-        return self.inference.lower(self.gap) > self.inference.tolerance
+        return self.inference.exceeds(self.gap, self.inference.tolerance)
 
     @property
     def metric_range(self) -> float:

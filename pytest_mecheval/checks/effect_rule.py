@@ -80,10 +80,9 @@ def sham_battery(claimed: Claimed, inference: Inference) -> Shams:
 def _judge(claimed: Claimed, inference: Inference) -> tuple[Verdict, str, float]:
     margin = claimed.effect - claimed.needed
     refute_alpha = ALPHA / SUB_CHECKS if claimed.special else ALPHA
-    lower, upper = inference.lower(margin), inference.upper(margin, refute_alpha)
-    p_value = inference.p_above(margin, 0.0)
-    if upper < 0:
-        if inference.close(upper, 0.0):
+    guard, p_value = inference.guard, inference.p_above(margin, 0.0)
+    if inference.falls_below(margin, 0.0, refute_alpha):
+        if not inference.falls_below(margin, -guard, refute_alpha):
             return Verdict.INCONCLUSIVE, "numerical", p_value
         return Verdict.REFUTED, _why_refuted(claimed, inference), p_value
     if claimed.special:
@@ -91,17 +90,17 @@ def _judge(claimed: Claimed, inference: Inference) -> tuple[Verdict, str, float]
         p_value = max(p_value, special_p)
         if special is not Verdict.SUPPORTED:
             return special, code, p_value
-    if lower > 0:
-        if inference.close(lower, 0.0):
-            return Verdict.INCONCLUSIVE, "numerical", p_value
-        return Verdict.SUPPORTED, "", p_value
-    return Verdict.INCONCLUSIVE, "underpowered", p_value
+    if not inference.exceeds(margin, 0.0):
+        return Verdict.INCONCLUSIVE, "underpowered", p_value
+    if not inference.exceeds(margin, guard):
+        return Verdict.INCONCLUSIVE, "numerical", p_value
+    return Verdict.SUPPORTED, "", p_value
 
 
 def _why_refuted(claimed: Claimed, inference: Inference) -> str:
-    if inference.upper(claimed.effect) < -inference.tolerance:
+    if inference.falls_below(claimed.effect, -inference.tolerance):
         return "opposite sign"
-    return "too small" if inference.lower(claimed.effect) > inference.tolerance else "no effect"
+    return "too small" if inference.exceeds(claimed.effect, inference.tolerance) else "no effect"
 
 
 def _special(claimed: Claimed, inference: Inference, alpha: float) -> tuple[Verdict, str, float]:

@@ -68,6 +68,19 @@ class Inference:
             return 0.0 if values.mean() > bound else 1.0
         return betting.p_above(values, bound, clip=self.clip)
 
+    def exceeds(self, values: Values, limit: float, alpha: float = ALPHA) -> bool:
+        """Whether the lower bound lies above the limit; the same as `lower(...) > limit`, without the search."""
+        return self.p_above(values, limit) <= alpha
+
+    def falls_below(self, values: Values, limit: float, alpha: float = ALPHA) -> bool:
+        """Whether the upper bound lies below the limit."""
+        return self.p_above(-values, -limit) <= alpha
+
+    @property
+    def guard(self) -> float:
+        """How far beyond a limit a bound must lie for the numbers not to be noise."""
+        return NUMERIC_GUARD * self.tolerance
+
     def estimate(self, values: Values, unit: str, alpha: float = ALPHA) -> Estimate:
         """Mean with its one-sided bounds."""
         if self.exhaustive:
@@ -90,10 +103,6 @@ class Inference:
         lower, upper = (bounds.lower, bounds.upper) if bounds else (-math.inf, math.inf)
         method = f"ratio of means, betting, margins clipped at ±{self.clip:.3g}"
         return Estimate(value, lower, upper, alpha, part.size, "", method)
-
-    def close(self, bound: float, limit: float) -> bool:
-        """Whether numeric noise alone could move the bound across the limit."""
-        return abs(bound - limit) <= NUMERIC_GUARD * self.tolerance
 
     def dominance_p(self, claimed: Values, others: Values) -> float:
         """P-value for the claimed mean exceeding every |row mean| (intersection-union).

@@ -7,6 +7,7 @@ the history, so editing a claim does not tear its history apart.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from pytest_mecheval.report.decisions import decision_document, json_text
 from pytest_mecheval.report.failure import amount, controls_text, headline, needed_text
 from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import markdown_escape, plain_line
-from pytest_mecheval.report.plots import effect_plot, raw_series
+from pytest_mecheval.report.plots import kept_plot, raw_series
 from pytest_mecheval.report.tables import values_csv
 from pytest_mecheval.vocabulary import Verdict
 
@@ -84,7 +85,13 @@ def mark_item(item: pytest.Item, claim: Claim, check: AnyCheck, *, bundle: str) 
         function.__allure_display_name__ = _slug(claim.id)
 
 
-def attach(config: pytest.Config, outcome: Outcome, evidence: Evidence | None = None) -> None:
+def attach(
+    config: pytest.Config,
+    outcome: Outcome,
+    evidence: Evidence | None = None,
+    *,
+    drawings: Path | None = None,
+) -> None:
     """Fill the running test's Allure result: title, verdict labels, description, parameters, steps, files.
 
     Call it inside the test's call phase, before raising or skipping: at the end of setup allure-pytest
@@ -94,6 +101,7 @@ def attach(config: pytest.Config, outcome: Outcome, evidence: Evidence | None = 
         config: pytest's configuration, to see whether anybody listens.
         outcome: what was decided.
         evidence: the measurements behind it; without them there is no CSV and no raw values.
+        drawings: folder that keeps plots by content, so that an unchanged decision is drawn once.
     """
     if not listening(config) or outcome.decision is None:
         return
@@ -108,7 +116,7 @@ def attach(config: pytest.Config, outcome: Outcome, evidence: Evidence | None = 
     with _step("positive control and placebo", control_facts(outcome)):
         pass
     with _step("measurement", _measurement_facts(outcome, decision)):
-        _attach_measurement(outcome, decision, evidence)
+        _attach_measurement(outcome, decision, evidence, drawings)
     with _step("decision", _decision_facts(decision), _outcome_of_step(decision)):
         allure.attach(
             json_text(decision_document(outcome)),
@@ -211,11 +219,13 @@ def _outcome_of_step(decision: Decision) -> BaseException | None:
             return ClaimNotSupported(headline(decision))
 
 
-def _attach_measurement(outcome: Outcome, decision: Decision, evidence: Evidence | None) -> None:
+def _attach_measurement(
+    outcome: Outcome, decision: Decision, evidence: Evidence | None, drawings: Path | None
+) -> None:
     allure = _allure()
     values = raw_series(evidence, decision) if evidence is not None else {}
     title = f"{headline(decision)}: {outcome.claim} ({outcome.kind})"
-    picture = effect_plot(decision, values, title=title)
+    picture = kept_plot(drawings, decision, values, title=title)
     if picture is not None:
         allure.attach(picture, name="effect", attachment_type=allure.attachment_type.PNG)
     if evidence is not None and evidence.measurements:

@@ -4,20 +4,23 @@ Readable without colour (shapes and line styles carry the meaning), the same byt
 matplotlib is imported inside the function and never through pyplot: no global figure, no window.
 """
 
+import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_mecheval import __version__
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate
 from pytest_mecheval.evidence.measurement import Evidence, Values
 from pytest_mecheval.report.columns import fit
 from pytest_mecheval.report.failure import amount
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.tables import edit_label
-from pytest_mecheval.wire import Run
+from pytest_mecheval.wire import Run, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,6 +97,25 @@ def effect_plot(
         # No software or date field: equal numbers give equal bytes.
         figure.savefig(out, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return out.getvalue()
+
+
+def kept_plot(
+    folder: Path | None, decision: Decision, values: Mapping[str, Values], *, title: str
+) -> bytes | None:
+    """`effect_plot`, drawn once per content: equal decisions and values give the stored picture."""
+    if folder is None:
+        return effect_plot(decision, values, title=title)
+    content = hashlib.sha256(repr((__version__, title, decision)).encode())
+    for label, series in values.items():
+        content.update(label.encode() + series.tobytes())
+    path = folder / f"{content.hexdigest()}.png"
+    try:
+        return path.read_bytes()
+    except OSError:
+        picture = effect_plot(decision, values, title=title)
+    if picture is not None:
+        write_atomically(path, picture)
+    return picture
 
 
 def raw_series(evidence: Evidence, decision: Decision) -> dict[str, Values]:

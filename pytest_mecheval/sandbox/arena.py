@@ -171,7 +171,7 @@ class Arena:
         import subprocess
 
         environment = {"LANG": "C.UTF-8", "ANTHROPIC_API_KEY": key or self.token}
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", "import time; time.sleep(300)"], env=environment
         )
         self.stack.callback(process.wait)

@@ -161,7 +161,7 @@ def _unless_redundant(
         "partners", []
     )
     added = together - without
-    if not partners or baselines.inference.upper(added - delta) < 0:
+    if not partners or baselines.inference.falls_below(added, delta):
         return ruling
     note = (
         f"with {', '.join(partners)} ablated as well, it adds {float(added.mean()):.3g} "
@@ -187,7 +187,7 @@ def _unless_method_conditional(
     for value, edit in others.items():
         other = _signed(spec, baselines.effect(evidence, "evaluation", edit))
         notes.append(f"{value} ablation instead gives {float(other.mean()):.3g} {spec.metric.unit}")
-        flipped |= baselines.inference.upper(other * np.sign(effect.mean())) < 0
+        flipped |= baselines.inference.falls_below(other * np.sign(effect.mean()), 0.0)
     if flipped and ruling.verdict is Verdict.SUPPORTED:
         return replace(
             ruling, verdict=Verdict.INCONCLUSIVE, code="method-conditional", notes=tuple(notes)

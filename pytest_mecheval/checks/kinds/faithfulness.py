@@ -71,7 +71,7 @@ def decide(spec: FaithfulnessSpec, subject: Subject, evidence: Evidence) -> Deci
 
     model, empty = sign * baselines.clean, score(())
     inference = baselines.inference
-    if inference.lower(model - empty) <= inference.tolerance:
+    if not inference.exceeds(model - empty, inference.tolerance):
         return _no_range(spec, inference, model - empty)
     randoms = {name: score(c) for name, c in _random_circuits(spec, subject).items()}
     circuit = score(spec.components)
@@ -120,14 +120,13 @@ def _share_verdict(
     above = left - spec.min_faithfulness * whole
     below = (2 - spec.min_faithfulness) * whole - left
     p_value = max(inference.p_above(above, 0.0), inference.p_above(below, 0.0))
-    edges = [inference.lower(above), inference.lower(below)]
-    if inference.upper(above, ALPHA / 2) < 0:
+    if inference.falls_below(above, 0.0, ALPHA / 2):
         return Verdict.REFUTED, "too little is left", p_value
-    if inference.upper(below, ALPHA / 2) < 0:
+    if inference.falls_below(below, 0.0, ALPHA / 2):
         return Verdict.REFUTED, "overshoots the model", p_value
-    if min(edges) <= 0:
+    if not all(inference.exceeds(margin, 0.0) for margin in (above, below)):
         return Verdict.INCONCLUSIVE, "underpowered", p_value
-    if any(inference.close(edge, 0.0) for edge in edges):
+    if not all(inference.exceeds(margin, inference.guard) for margin in (above, below)):
         return Verdict.INCONCLUSIVE, "numerical", p_value
     return Verdict.SUPPORTED, "", p_value
 
@@ -144,7 +143,7 @@ def _random_p(
         won = int((losses.mean(axis=1) > loss.mean()).sum())
         return proportion.binomial_tail_p(won, len(randoms), RANDOM_SHARE) <= RANDOM_ALPHA
     squared = Inference(inference.clip**2, inference.exhaustive, inference.tolerance)
-    return all(squared.lower(other - loss) > 0 for other in losses)
+    return all(squared.exceeds(other - loss, 0.0) for other in losses)
 
 
 def _random_circuits(spec: FaithfulnessSpec, subject: Subject) -> Mapping[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject, no_negation
 from pytest_mecheval.checks.edit_effect import Baselines, Comparison
-from pytest_mecheval.checks.inference import ALPHA
+from pytest_mecheval.checks.inference import ALPHA, Inference
 from pytest_mecheval.checks.spec import InterventionSpec
 from pytest_mecheval.checks.worked import edit_scores, example
 from pytest_mecheval.evidence.decision import Control, Decision
@@ -88,21 +88,23 @@ def _verdict(
     effects: Mapping[str, Values], positive: Values, margin: float, baselines: Baselines
 ) -> tuple[Verdict, str]:
     inference = baselines.inference
-    if inference.lower(positive) < SENSITIVITY * margin:
+    if not inference.exceeds(positive, SENSITIVITY * margin):
         return Verdict.VACUOUS, "test could not have seen an effect"
     # Any of k comparisons can refute, so each gets alpha / k (METHODS 2.5).
     share = ALPHA / (2 * len(effects))
     for values in effects.values():
-        if inference.lower(values, share) > margin or inference.upper(values, share) < -margin:
+        beyond = inference.exceeds(values, margin, share)
+        if beyond or inference.falls_below(values, -margin, share):
             return Verdict.REFUTED, "it does matter"
-    bounds = [(inference.lower(v), inference.upper(v)) for v in effects.values()]
-    if all(low > -margin and high < margin for low, high in bounds):
-        if any(
-            inference.close(low, -margin) or inference.close(high, margin) for low, high in bounds
-        ):
-            return Verdict.INCONCLUSIVE, "numerical"
-        return Verdict.SUPPORTED, ""
-    return Verdict.INCONCLUSIVE, "underpowered"
+    if not all(_within(values, margin, inference) for values in effects.values()):
+        return Verdict.INCONCLUSIVE, "underpowered"
+    if not all(_within(values, margin - inference.guard, inference) for values in effects.values()):
+        return Verdict.INCONCLUSIVE, "numerical"
+    return Verdict.SUPPORTED, ""
+
+
+def _within(values: Values, margin: float, inference: Inference) -> bool:
+    return inference.exceeds(values, -margin) and inference.falls_below(values, margin)
 
 
 def _tost_p(values: Values, margin: float, baselines: Baselines) -> float:

@@ -96,10 +96,11 @@ def _verdict(leads: Mapping[tuple[str, str], Values], baselines: Baselines) -> t
     reversed_p = np.array([inference.p_above(-values, 0.0) for values in leads.values()])
     if bool(family.holm_rejects(reversed_p, ALPHA).any()):
         return Verdict.REFUTED, "another order"
-    lowest = min(inference.lower(values) for values in leads.values())
-    if inference.close(lowest, 0.0):
+    if not all(inference.exceeds(values, 0.0) for values in leads.values()):
+        return Verdict.INCONCLUSIVE, "underpowered"
+    if not all(inference.exceeds(values, inference.guard) for values in leads.values()):
         return Verdict.INCONCLUSIVE, "numerical"
-    return (Verdict.SUPPORTED, "") if lowest > 0 else (Verdict.INCONCLUSIVE, "underpowered")
+    return Verdict.SUPPORTED, ""
 
 
 def _everyone(spec: RankingSpec, subject: Subject) -> tuple[str, ...]:

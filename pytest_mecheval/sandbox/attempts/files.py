@@ -41,9 +41,11 @@ attempt("execute", lambda: os.execv(secret, [secret]))
 def reading_the_system(stage: Arena) -> None:
     attempt = stage.run(
         """
-for path in ("/etc/shadow", "/etc/hostname", "/root/.bashrc", "/root/.ssh/authorized_keys", "/proc/1/environ",
-             "/var/log/dpkg.log", "/dev/mem", "/dev/kmsg", "/proc/kcore", "/sys/kernel/uevent_helper"):
+for path in ("/etc/shadow", "/etc/hostname", "/root/.bashrc", "/root/.ssh/authorized_keys", "/var/log/dpkg.log", "/dev/mem", "/dev/kmsg", "/proc/kcore", "/sys/kernel/uevent_helper"):
     attempt(path, lambda: open(path, "rb").read(64))
+def first_file(folder):
+    found = [one.path for one in os.scandir(folder) if one.is_file()]
+    return found[0] if found else os.stat("/nonexistent")
 for folder in ("/root", "/home", "/var", "/srv", "/opt", "/mnt", "/boot"):
     try:
         names = os.listdir(folder)
@@ -51,7 +53,7 @@ for folder in ("/root", "/home", "/var", "/srv", "/opt", "/mnt", "/boot"):
         names = []
     # The way down to a mounted folder may show as an empty path.
     for name in names:
-        attempt(f"{folder}/{name}", lambda: [p for p in os.scandir(f"{folder}/{name}") if p.is_file()][0])
+        attempt(f"{folder}/{name}", lambda: first_file(f"{folder}/{name}"))
 print("tried")
 """
     )
@@ -75,10 +77,6 @@ attempt("write view", lambda: open(view + "/readable", "a"))
 attempt("create in view", lambda: open(view + "/new", "w"))
 attempt("mkdir in view", lambda: os.mkdir(view + "/folder"))
 attempt("remove from view", lambda: os.unlink(view + "/readable"))
-attempt("system", lambda: open("/usr/bin/planted", "w"))
-attempt("etc", lambda: open("/etc/planted", "w"))
-attempt("interpreter", lambda: open(os.__file__, "r+"))
-attempt("device", lambda: os.mknod("disk", 0o60600, os.makedev(7, 0)))
 for path in (folder + "/planted", folder + "/home/.bashrc"):
     try:
         open(path, "w").close()  # may land in a private folder of the same name
@@ -91,10 +89,27 @@ print("own:", open("own").read(), open(view + "/readable").read())
         stage.view,
         stage.outside,
     )
-    attempt.require_refusals("append", "truncate", "unlink", "rename out", "write view", "system")
+    attempt.require_refusals("append", "truncate", "unlink", "rename out", "write view")
     attempt.require("own: fine this may be read" in attempt.said, "its own files do not work")
     attempt.require(_fingerprint(stage.outside) == before, "something outside changed")
     attempt.require((stage.scratch / "own").read_text() == "fine", "the scratch folder was not kept")
+
+
+def writing_the_system(stage: Arena) -> None:
+    attempt = stage.run(
+        """
+attempt("programs", lambda: open("/usr/bin/planted", "w"))
+attempt("libraries", lambda: open("/usr/lib/planted", "w"))
+attempt("interpreter", lambda: open(os.__file__, "r+"))
+attempt("configuration", lambda: open("/etc/ld.so.preload", "w"))
+attempt("device", lambda: os.mknod("disk", 0o60600, os.makedev(7, 0)))
+attempt("run", lambda: open("/run/planted", "w"))
+attempt("root", lambda: open("/planted", "w"))
+attempt("devices", lambda: open("/dev/planted", "w"))
+"""
+    )
+    attempt.require_refusals("programs", "libraries", "interpreter", "configuration", "device", "run")
+    attempt.require_refusals("root", "devices")
 
 
 def metadata(stage: Arena) -> None:
@@ -247,6 +262,7 @@ CASES = (
     Case(can.READ_OUTSIDE, "reading a secret", reading_a_secret, control=True),
     Case(can.READ_OUTSIDE, "reading the system", reading_the_system),
     Case(can.WRITE_OUTSIDE, "writing", writing, control=True),
+    Case(can.WRITE_OUTSIDE, "writing the system", writing_the_system),
     Case(can.METADATA_OUTSIDE, "metadata", metadata, control=True),
     Case(can.LINKS, "links", links, control=True),
     Case(can.EXISTENCE, "existence", existence, control=True),

@@ -139,7 +139,7 @@ class Activations:
         target: float,
         scale: float,
     ) -> bool:
-        if row >= seen.rows.shape[0] or seen.batch != 1 and seen.rows.shape[0] < after.shape[0]:
+        if row >= seen.rows.shape[0] or (seen.batch != 1 and seen.rows.shape[0] < after.shape[0]):
             return False
         if abs(float(seen.rows[row].reshape(-1)[slot]) - target) > RELATIVE * scale:
             return False

@@ -81,11 +81,13 @@ class Models:
     def _register(self, module: Any) -> Model:
         model = Model(len(self._models), weakref.ref(module), heads_of(module))
         self._models[model.id] = model
+        # The sampled views share storage with the parameters: let go when the model does.
+        weakref.finalize(module, model.parameters.clear)
         for name, part in module.named_modules():
             self._recorder.names[part] = (model.id, name.replace(WRAPPER, ""))
             if type(part) not in model.classes:
                 model.classes[type(part)] = type(part).forward
-        model.parameters = [
+        model.parameters += [
             self._watch(name, parameter) for name, parameter in named_parameters(module)
         ]
         hashes = [(w.name, content_hash(w.reference())) for w in model.parameters]  # type: ignore[arg-type]

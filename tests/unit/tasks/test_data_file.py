@@ -86,9 +86,11 @@ def test_identity_is_the_content_not_the_place(written):
 
 
 def test_repeated_prompt_counts_once(written):
-    data = written([row(i % 50) for i in range(150)])
-    total = sum(drawn(data, split).answers.size for split in ("calibration", "evaluation"))
-    assert total == 50
+    data = written([row(i % 50, foil=i % 50 + 2 + i // 50) for i in range(150)])
+    parts = [drawn(data, split) for split in ("calibration", "evaluation")]
+    assert sum(part.answers.size for part in parts) == 50
+    for part in parts:
+        assert np.array_equal(part.foils, part.tokens[:, 0] + 2), "the first of its rows counts"
 
 
 def test_strata_are_separate_and_may_differ_in_length(written):

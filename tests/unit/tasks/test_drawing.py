@@ -8,7 +8,7 @@ import pytest
 
 from pytest_mecheval.errors import SubjectError
 from pytest_mecheval.tasks.drawing import TaskFacts, describe, draw, facts, problems, seed
-from pytest_mecheval.tasks.registry import UnknownTask
+from pytest_mecheval.tasks.registry import UnknownTask, task_generators
 from pytest_mecheval.wire import DataRef, Slice
 
 INDUCTION = DataRef("induction", {"length": 24})
@@ -29,6 +29,16 @@ def test_spelling_a_default_out_changes_nothing():
     spelled = DataRef("induction", {"vocab": 64, "length": 24, "periods": [6, 20], "bos": None})
     prompts = Slice("t", "evaluation", n=32)
     assert np.array_equal(tokens(INDUCTION, prompts), tokens(spelled, prompts))
+
+
+def test_only_parameters_that_differ_from_their_defaults_are_the_identity():
+    # so that a parameter added later leaves every earlier draw as it was
+    prompts = Slice("t", "evaluation", n=32)
+    generator = task_generators()["induction"]
+    rng = np.random.default_rng(seed(["induction", {"length": 24}], prompts, "salt"))
+    parameters = generator.parameters(vocab=64, length=24)
+    expected = generator.draw(parameters, "fresh", "evaluation", 32, rng)
+    assert np.array_equal(tokens(INDUCTION, prompts), expected.tokens)
 
 
 def test_parameters_split_stratum_and_salt_all_count():

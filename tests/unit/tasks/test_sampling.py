@@ -33,9 +33,10 @@ def test_split_is_the_documented_hash():
     prompt = np.array([[3, 1, 4]])
     (body,) = row_bytes(prompt)
     assert body == b"\x03" + bytes(7) + b"\x01" + bytes(7) + b"\x04" + bytes(7)
-    value = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "little")
-    assert is_calibration(body) == (value % 5 == 0)
     assert row_bytes(prompt.astype(np.int32)) == [body]
+    for other in row_bytes(np.arange(50)[:, None]):
+        value = int.from_bytes(hashlib.blake2b(other, digest_size=8).digest(), "little")
+        assert is_calibration(other) == (value % 5 == 0)
 
 
 def test_a_fifth_of_all_prompts_is_calibration():
@@ -91,6 +92,12 @@ def test_distinct_draws_never_repeat_within_a_row(width, spare, seed):
     assert drawn.min() >= 0
     assert drawn.max() < width + spare
     assert all(len(set(row)) == width for row in drawn.tolist())
+
+
+def test_sparse_draws_that_repeat_are_drawn_again():
+    # the smallest space of the redraw path: about 3% of first draws of 12 repeat a number
+    drawn = distinct_draws(np.random.default_rng(0), 2000, 12, 16 * 12 * 12 + 1)
+    assert all(len(set(row)) == 12 for row in drawn.tolist())
 
 
 @pytest.mark.parametrize("choices", [6, 100])

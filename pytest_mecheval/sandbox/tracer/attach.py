@@ -1,0 +1,154 @@
+"""Connects the parts that need torch, at the moment the bundle has imported it."""
+
+# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from .activations import Activations
+from .audit import Audit
+from .forwards import Forwards
+from .hooks import Hooks, _dressed
+from .imports import AfterImport
+from .loads import Loads
+from .state import Recorder
+from .weights import Models
+
+MAX_TOTALS_PER_ROW = 1500
+BRIDGE = "transformer_lens.model_bridge.transformer_bridge"
+BRIDGE_SOURCES = {
+    "transformer_lens.model_bridge.sources.native": ("boot_native",),
+    "transformer_lens.model_bridge.sources.transformers": ("boot_transformers",),
+    "transformer_lens.model_bridge.sources.tl_legacy": ("boot_tl_legacy",),
+}
+"""Modules that attach a builder to the bridge class when they are imported."""
+HOOKED = "transformer_lens.HookedTransformer"
+INTERLEAVER = "nnsight.intervention.interleaver"
+
+
+class TorchPart:
+    """Everything that looks at tensors."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        imports: AfterImport,
+        options: argparse.Namespace,
+        audit: Audit,
+    ) -> None:
+        self._recorder = recorder
+        self._imports = imports
+        self._audit = audit
+        self.activations = Activations()
+        self.hooks = Hooks(recorder, self.activations)
+        self.models = Models(recorder)
+        self.forwards = Forwards(recorder, self.models, self.hooks)
+        self.loads = Loads(recorder, self.models, options.sham, options.sham_seed)
+        self._sham = options.sham
+
+    def attach(self, module: ModuleType) -> None:
+        """Wrap torch now and the libraries above it when they are imported."""
+        self._recorder.ledger.add("torch", version=str(module.__version__))
+        self.hooks.install()
+        self.forwards.install()
+        self.loads.torch_loaded()
+        self._watch_setattr()
+        self._watch_saving()
+        self._watch_optimizers()
+        on = self._imports.on
+        on("safetensors.torch", self._safetensors_torch)
+        on("transformers.modeling_utils", self.loads.transformers_loaded)
+        on(BRIDGE, lambda found: self.forwards.watch_forward(found.TransformerBridge))
+        for name, builders in BRIDGE_SOURCES.items():
+            on(name, self._bridge_source(builders))
+        on(HOOKED, self._hooked_transformer)
+        on(INTERLEAVER, self._nnsight)
+
+    def _bridge_source(self, builders: tuple[str, ...]) -> Callable[[ModuleType], None]:
+        def loaded(_: ModuleType) -> None:
+            bridge = sys.modules[BRIDGE].TransformerBridge
+            for name in builders:
+                self.loads.watch_builder(bridge, name)
+
+        return loaded
+
+    def _hooked_transformer(self, module: ModuleType) -> None:
+        owner = module.HookedTransformer
+        self.forwards.watch_forward(owner)
+        self.loads.watch_builder(owner, "from_pretrained")
+
+    def _safetensors_torch(self, module: ModuleType) -> None:
+        self.loads.safetensors_torch_loaded(module)
+        module.save_file = self._saving(module.save_file, 1)  # type: ignore[attr-defined]
+
+    def _nnsight(self, module: ModuleType) -> None:
+        """Nnsight edits values in its own interleaver instead of torch hooks."""
+        owner = module.Interleaver
+        original = owner.handle
+        hooks = self.hooks
+
+        def handle(interleaver: Any, provider: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+            def run(*_: Any) -> Any:
+                return original(interleaver, provider, value, *args, **kwargs)
+
+            observer = hooks.wrap(None, run, "output")
+            return observer(None, (), value)
+
+        owner.handle = _dressed(handle, original)
+
+    def _watch_setattr(self) -> None:
+        original = torch.nn.Module.__setattr__
+        models, places = self.models, self._recorder.places
+
+        def setattribute(module: Any, name: str, value: Any) -> None:
+            # Parts are replaced and weights assigned here; the next forward compares what changed.
+            if name == "forward" or (
+                isinstance(value, torch.nn.Parameter) and name in module._parameters
+            ):
+                models.causes.append(f"{name} = ... {places.here()}")
+                del models.causes[:-32]
+            original(module, name, value)
+
+        torch.nn.Module.__setattr__ = _dressed(setattribute, original)  # type: ignore[assignment,method-assign]
+
+    def _watch_saving(self) -> None:
+        torch.save = self._saving(torch.save, 1)
+
+    def _saving(self, original: Callable[..., Any], at: int) -> Callable[..., Any]:
+        def save(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            name = args[at] if len(args) > at else kwargs.get("f", kwargs.get("filename"))
+            try:
+                self._audit.saved(name)
+            except Exception as error:  # noqa: BLE001 - observing must not break the run
+                self._recorder.fault("saving", error)
+            return result
+
+        return _dressed(save, original)
+
+    def _watch_optimizers(self) -> None:
+        place = importlib.import_module("torch.optim.optimizer")
+        register = getattr(place, "register_optimizer_step_post_hook", None)  # since torch 2.0
+
+        def stepped(*_: Any) -> None:
+            self.models.optimizer_steps += 1
+
+        if register is not None:
+            register(stepped)
+
+    def finish(self) -> None:
+        """Closing rows about hooks, models and the sham."""
+        totals = self.hooks.totals()
+        for start in range(0, len(totals), MAX_TOTALS_PER_ROW):
+            self._recorder.ledger.add("totals", hooks=totals[start : start + MAX_TOTALS_PER_ROW])
+        self.models.finish()
+        if self.activations.forgotten:
+            self._recorder.totals["activations_forgotten"] = self.activations.forgotten
+        self._recorder.totals["optimizer_steps"] = self.models.optimizer_steps
+        self._recorder.totals["loads"] = self.loads.loads
+        self._recorder.totals["shams_applied"] = self.loads.applied

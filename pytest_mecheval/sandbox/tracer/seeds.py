@@ -1,0 +1,86 @@
+"""Seeds: which generator was seeded with what from where; optionally every seed shifted by a constant."""
+
+# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
+import random
+from collections import Counter
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from .state import Recorder
+
+MAX_PER_PLACE = 50
+"""Rows for one seeding statement; a loop over a thousand seeds says the same each time."""
+
+
+class Seeds:
+    """Wraps the seeding functions.
+
+    Args:
+        shift: added to every integer seed: the same code with other random numbers.
+    """
+
+    def __init__(self, recorder: Recorder, shift: int) -> None:
+        self._recorder = recorder
+        self._shift = shift
+        self._rows: Counter[str] = Counter()
+        self._nested = False
+
+    def install(self) -> None:
+        """Watch the standard library's generator."""
+        # `random.seed` is a bound method of a hidden instance; the module attribute is what people call.
+        random.seed = self._wrapped(random.seed, "random")
+
+    def numpy_loaded(self, module: ModuleType) -> None:
+        """Watch numpy's global and new-style generators."""
+        place = module.random
+        place.seed = self._wrapped(place.seed, "numpy")
+        place.default_rng = self._wrapped(place.default_rng, "numpy.default_rng")
+
+    def torch_loaded(self, module: ModuleType) -> None:
+        """Watch torch's global generators."""
+        module.manual_seed = self._wrapped(module.manual_seed, "torch")  # type: ignore[attr-defined]
+        module.seed = self._wrapped(module.seed, "torch")  # type: ignore[attr-defined]
+
+    def _wrapped(self, original: Callable[..., Any], generator: str) -> Callable[..., Any]:
+        def seed(*args: Any, **kwargs: Any) -> Any:
+            if self._nested:
+                return original(*args, **kwargs)
+            given = args[0] if args else next(iter(kwargs.values()), None)
+            value: Any = given
+            integer = isinstance(given, int) and not isinstance(given, bool)
+            if integer and self._shift:
+                value = abs(given + self._shift)
+                if args:
+                    args = (value, *args[1:])
+                else:
+                    kwargs = {**kwargs, next(iter(kwargs)): value}
+            self._record(generator, given if integer else None, given is not None)
+            self._nested = True
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._nested = False
+
+        seed.__name__ = getattr(original, "__name__", "seed")
+        seed.__doc__ = original.__doc__
+        seed.__wrapped__ = original  # type: ignore[attr-defined]
+        return seed
+
+    def _record(self, generator: str, value: int | None, given: bool) -> None:
+        calls = self._recorder.places.stack()
+        if not calls:
+            return  # a library seeding itself says nothing about the bundle
+        key = f"{generator} {calls[0]}"
+        self._rows[key] += 1
+        if self._rows[key] > MAX_PER_PLACE:
+            self._recorder.ledger.dropped["seed"] += 1
+            return
+        self._recorder.ledger.add(
+            "seed",
+            generator=generator,
+            value=value,
+            given=given,
+            shift=self._shift,
+            calls=calls,
+        )
