@@ -13,8 +13,8 @@ from pytest_mecheval.checks.inference import ALPHA, Inference
 from pytest_mecheval.checks.pool import RANK_TEST_CONTROLS
 from pytest_mecheval.evidence.decision import Control, Shams
 from pytest_mecheval.evidence.measurement import Values
+from pytest_mecheval.stats import betting, family, shams
 from pytest_mecheval.stats import controls as control_tests
-from pytest_mecheval.stats import family, shams
 from pytest_mecheval.vocabulary import Verdict
 
 NOT_SPECIAL_SHARE = 0.9
@@ -59,7 +59,7 @@ def rule(claimed: Claimed, inference: Inference) -> Ruling:
     exact = None if inference.exhaustive else p_value
     if shams.is_vacuous(sham.passed, sham.tried):
         return Ruling(Verdict.VACUOUS, "sham claims pass too", exact, control_means, sham)
-    return Ruling(verdict, code, exact, control_means, sham, _notes(claimed))
+    return Ruling(verdict, code, exact, control_means, sham, _notes(claimed, inference))
 
 
 def sham_battery(claimed: Claimed, inference: Inference) -> Shams:
@@ -120,9 +120,14 @@ def _special(claimed: Claimed, inference: Inference, alpha: float) -> tuple[Verd
     return Verdict.INCONCLUSIVE, "not shown to exceed every control", p_value
 
 
-def _notes(claimed: Claimed) -> tuple[str, ...]:
+def _notes(claimed: Claimed, inference: Inference) -> tuple[str, ...]:
+    notes = []
+    clipped = betting.clipped_share(claimed.effect, clip=inference.clip)
+    if clipped and not inference.exhaustive:
+        mean = float(claimed.effect.mean())
+        notes.append(f"{clipped:.0%} of prompts lie beyond the clip; the unclipped mean is {mean:.4g}")
     if not claimed.controls:
-        return ("no matched control exists in this model",)
+        return (*notes, "no matched control exists in this model")
     largest = max(claimed.controls, key=lambda name: abs(float(claimed.controls[name].mean())))
     value = float(claimed.controls[largest].mean())
-    return (f"largest of {len(claimed.controls)} controls: {largest} with {value:.3g}",)
+    return (*notes, f"largest of {len(claimed.controls)} controls: {largest} with {value:.3g}")
