@@ -1,6 +1,8 @@
 """Memory of a whole run: summed proportional set size of pytest and everything it starts, by `-n`.
 
-    python benchmarks/memory.py BUNDLE [-n 4] [-- more pytest arguments]
+    python benchmarks/memory.py [BUNDLE] [-n 4] [-- more pytest arguments]
+
+Without a bundle it writes one about a randomly initialised 12-layer, 768-wide model.
 
 Promise: the peak with `-n 4` is at most 1.3 times the peak with `-n 0` plus the bare workers, because
 workers import no torch and one harness child serves all of them. Linux only (`/proc/PID/smaps_rollup`).
@@ -14,6 +16,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from large_bundle import write_large_bundle
 
 SAMPLE_S = 0.1
 PROMISED_RATIO = 1.3
@@ -107,16 +111,22 @@ def bare_workers(workers: int) -> Peak:
 def main() -> None:
     """Print the three peaks and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("-n", type=int, default=4, dest="workers")
     parser.add_argument("more", nargs="*", help="passed to pytest")
     chosen = parser.parse_args()
-    bundle = chosen.bundle.resolve()
-    alone = measured(bundle, 0, chosen.more)
-    many = measured(bundle, chosen.workers, chosen.more)
-    bare = bare_workers(chosen.workers)
+    with tempfile.TemporaryDirectory() as name:
+        bundle = chosen.bundle.resolve() if chosen.bundle else write_large_bundle(Path(name))
+        compare(bundle, chosen.workers, chosen.more)
+
+
+def compare(bundle: Path, workers: int, more: Sequence[str]) -> None:
+    """Run with no worker and with several, and hold the difference against the bare workers."""
+    alone = measured(bundle, 0, more)
+    many = measured(bundle, workers, more)
+    bare = bare_workers(workers)
     allowed = PROMISED_RATIO * alone.total_mib + bare.without_root_mib
-    label = f"-n {chosen.workers}"
+    label = f"-n {workers}"
     print(f"peak of summed PSS, {bundle.name}")
     print(
         f"  -n 0          {alone.total_mib:8.0f} MiB  ({alone.processes} processes, {alone.seconds:.0f} s)"

@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -87,7 +88,9 @@ class Attempt:
         escaped = [line for line in lines if line.startswith("ESCAPED")]
         self.require(not escaped, f"went through: {'; '.join(escaped)}")
         for name in names:
-            self.require(any(line.startswith(f"refused {name}") for line in lines), f"{name}: not attempted")
+            self.require(
+                any(line.startswith(f"refused {name}") for line in lines), f"{name}: not attempted"
+            )
         self.require(self.succeeded, "the attacker did not come to its end")
 
     @property
@@ -123,7 +126,7 @@ class Arena:
         *arguments: object,
         limits: Limits = USUAL,
         channels: tuple[int, ...] = (),
-        **changes: float,
+        **changes: int,
     ) -> Attempt:
         """Run a program inside; `changes` are limits other than the usual ones."""
         self._runs += 1
@@ -146,10 +149,10 @@ class Arena:
             outcome.stderr.read_text(encoding="utf-8", errors="replace"),
         )
 
-    def listener(self, family: int, kind: int, address: object) -> socket.socket:
+    def listener(self, family: int, kind: int, address: str | tuple[str, int]) -> socket.socket:
         """A live socket of a service on this machine; whatever reaches it is noted in `accepted`."""
         server = self.stack.enter_context(socket.socket(family, kind))
-        server.bind(address)  # type: ignore[arg-type] - the address fits the family
+        server.bind(address)
         if kind == socket.SOCK_STREAM:
             server.listen()
         thread = threading.Thread(target=self._note, args=(server, kind), daemon=True)
@@ -168,8 +171,6 @@ class Arena:
 
     def victim(self, *, key: str = "") -> int:
         """Process id of a host process of this user, with a key in its environment."""
-        import subprocess
-
         environment = {"LANG": "C.UTF-8", "ANTHROPIC_API_KEY": key or self.token}
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", "import time; time.sleep(300)"], env=environment

@@ -5,11 +5,13 @@ import contextlib
 import dataclasses
 import marshal
 import os
+import selectors
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,10 @@ LAST_WORDS = 600
 """Characters of the supervisor's own error output that go into an error text."""
 SIGNAL_OFFSET = 128
 """A shell's, and bubblewrap's, way to report a signal as an exit code."""
-LIMIT_SIGNALS = {signal.SIGXCPU: "cpu: more CPU time than allowed", signal.SIGXFSZ: "file: larger than allowed"}
+LIMIT_SIGNALS = {
+    signal.SIGXCPU: "cpu: more CPU time than allowed",
+    signal.SIGXFSZ: "file: larger than allowed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,9 @@ def _make_ready(confinement: Confinement, logs: Path) -> None:
     confinement.scratch.chmod(PRIVATE)
 
 
-def _request(confinement: Confinement, launch: Launch, logs: Path, fds: list[int]) -> dict[str, Any]:
+def _request(
+    confinement: Confinement, launch: Launch, logs: Path, fds: list[int]
+) -> dict[str, Any]:
     limits = confinement.limits
     return {
         "argv": list(launch.argv),
@@ -139,17 +146,15 @@ def _supervised(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         start_new_session=True,
         pass_fds=fds,
     )
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101 - for the type checker: all are pipes
     with process:
         try:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(struct.pack("<Q", len(payload)) + payload)
-                process.stdin.flush()
+            _send(process, struct.pack("<Q", len(payload)) + payload)
             written = _read_all(process, request["limits"]["wall_s"] + ANSWER_SECONDS)
         except BaseException:
             # Its stdin closes: it ends the confined processes, then itself.
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(ANSWER_SECONDS)
             process.kill()
@@ -162,11 +167,16 @@ def _supervised(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     return dict(report)
 
 
+def _send(process: subprocess.Popen[bytes], message: bytes) -> None:
+    """Write to its stdin and leave it open: closing it means to cancel."""
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(message)
+            process.stdin.flush()
+
+
 def _read_all(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
     """The supervisor's two outputs, its stdin kept open meanwhile."""
-    import selectors
-    import time
-
     outputs: dict[int, list[bytes]] = {}
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
@@ -229,7 +239,11 @@ def _exit(status: int | None, launch: Launch) -> tuple[int | None, int | None]:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         return None, -code
-    if launch.signals_as_codes and code > SIGNAL_OFFSET and code - SIGNAL_OFFSET in signal.valid_signals():
+    if (
+        launch.signals_as_codes
+        and code > SIGNAL_OFFSET
+        and code - SIGNAL_OFFSET in signal.valid_signals()
+    ):
         return None, code - SIGNAL_OFFSET
     return code, None
 

@@ -155,4 +155,6 @@ def try_out(build: Callable[[], Backend]) -> Backend | str:
         if outcome.succeeded and said == "confined" and (scratch / "written").exists():
             return backend
         complaint = outcome.stderr.read_text(errors="replace").strip()[-300:]
-        return "; ".join(filter(None, (said, complaint, *outcome.notes))) or "the trial program failed"
+        return (
+            "; ".join(filter(None, (said, complaint, *outcome.notes))) or "the trial program failed"
+        )

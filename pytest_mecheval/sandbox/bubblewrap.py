@@ -19,9 +19,9 @@ from pytest_mecheval.sandbox.view import SYSTEM_FOLDERS, gpu_nodes, gpu_read_pat
 
 NAME = "bubblewrap"
 SHARED_MEMORY_MIB = 512
-"""/dev/shm, where data loaders hand tensors over."""
+"""Size of /dev/shm, where data loaders hand tensors over."""
 TEMPORARY_MIB = 256
-"""/tmp, for programs that insist on it; the rest goes to the scratch folder."""
+"""Size of /tmp, for programs that insist on it; the rest goes to the scratch folder."""
 PROBE_SECONDS = 20.0
 INSTALL = "install bubblewrap (apt install bubblewrap, dnf install bubblewrap)"
 PASSWD = b"user:x:{uid}:{gid}:user:/nonexistent:/bin/sh\n"
@@ -93,7 +93,7 @@ def _system() -> Iterable[str]:
 
 def _in_memory(data: bytes, stack: contextlib.ExitStack) -> int:
     """A readable descriptor of these bytes."""
-    stream = stack.enter_context(tempfile.TemporaryFile())
+    stream = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     stream.write(data)
     stream.seek(0)
     return stream.fileno()
@@ -121,7 +121,9 @@ def backend(*, own_proc: bool = True) -> Backend:
         profile = Profile(
             unix_sockets=True, metadata=True, signals=True, memory_files=confinement.gpu
         )
-        passwd = PASSWD.replace(b"{uid}", b"%d" % os.getuid()).replace(b"{gid}", b"%d" % os.getgid())
+        passwd = PASSWD.replace(b"{uid}", b"%d" % os.getuid()).replace(
+            b"{gid}", b"%d" % os.getgid()
+        )
         filter_fd = _in_memory(filter_program(profile, machine), stack)
         passwd_fd = _in_memory(passwd, stack)
         options = arguments(

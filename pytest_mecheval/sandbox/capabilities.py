@@ -76,7 +76,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         EXIT_STATUS: "exit codes, signals and arguments come through unchanged",
         OWN_SIGNALS: "its processes can signal each other",
         OWN_PROC: "/proc of its own processes can be read",
-        OWN_TEMPORARY: "/tmp can be written and is private",
+        OWN_TEMPORARY: "a /tmp that can be written and is private",
         SHARED_MEMORY: "shared memory works (data loaders with worker processes)",
         PSEUDO_TERMINALS: "a pseudo terminal can be opened (shell cells of notebooks)",
         OWN_MODES: "modes and times of its own files can be changed",
@@ -92,16 +92,21 @@ NEEDS_ISOLATION = (
 """What limits and supervision alone cannot give."""
 
 LANDLOCK_GAPS = (
-    (EXISTENCE, "Landlock leaves stat() alone: size and time of any file on this machine can be seen"),
+    (
+        EXISTENCE,
+        "Landlock leaves stat() alone: size and time of any file on this machine can be seen",
+    ),
     (OWN_PROC, "/proc is not shown, because it cannot be limited to its own processes"),
     (OWN_TEMPORARY, "there is no private /tmp; TMPDIR points into the scratch folder"),
-    (SHARED_MEMORY, "/dev/shm cannot be made private, so it is not shown"),
+    (SHARED_MEMORY, "it cannot be made private, so /dev/shm is not shown"),
     (PSEUDO_TERMINALS, "pseudo terminals cannot be made private, so there are none"),
     (OWN_MODES, "changing modes and times would reach every file of the user, so it has no effect"),
 )
 BUBBLEWRAP_GAPS: tuple[tuple[str, str], ...] = ()
 
-SUPERUSER = "run as superuser, whose processes the kernel does not count; the supervisor looks every 20 ms"
+SUPERUSER = (
+    "run as superuser, whose processes the kernel does not count; the supervisor looks every 20 ms"
+)
 
 
 def superuser_gaps() -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Landlock, a system call filter and no capabilities: works for any user and inside default containers."""
 
 import contextlib
-import os
+from pathlib import Path
 
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.sandbox import capabilities
@@ -18,7 +18,9 @@ MINIMUM_ABI = 3
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 KERNEL_FACTS = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")
 """All that is shown of /proc and /sys: nothing there concerns a process."""
-WITHOUT_SCOPES = "this kernel (Landlock ABI {abi}, below 6) cannot confine signals, so sending any is refused"
+WITHOUT_SCOPES = (
+    "this kernel (Landlock ABI {abi}, below 6) cannot confine signals, so sending any is refused"
+)
 
 
 def backend(abi: int | None = None) -> Backend:
@@ -50,12 +52,12 @@ def backend(abi: int | None = None) -> Backend:
         if confinement.gpu:
             devices += [str(path) for path in gpu_nodes()]
             read += gpu_read_paths()
-        facts = [path for path in KERNEL_FACTS if os.path.exists(path)]
+        facts = [path for path in KERNEL_FACTS if Path(path).exists()]
         rules = {
             "abi": used,
             "read": [*(str(path) for path in read), *facts],
             "write": [str(confinement.scratch)],
-            "devices": [path for path in devices if os.path.exists(path)],
+            "devices": [path for path in devices if Path(path).exists()],
         }
         return Launch(
             confinement.argv,

@@ -51,7 +51,16 @@ REFUSED = (
     *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot"),
     *("acct", "syslog", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex"),
     *("sethostname", "setdomainname", "vhangup", "migrate_pages", "move_pages", "lookup_dcookie"),
-    *("nfsservctl", "lsm_set_self_attr", "iopl", "ioperm", "modify_ldt", "uselib", "ustat", "sysfs"),
+    *(
+        "nfsservctl",
+        "lsm_set_self_attr",
+        "iopl",
+        "ioperm",
+        "modify_ldt",
+        "uselib",
+        "ustat",
+        "sysfs",
+    ),
     "_sysctl",
     # System V and POSIX message queues, shared memory: outlive the process, seen by the whole machine.
     *("shmget", "shmat", "shmctl", "semget", "semop", "semctl", "semtimedop"),
@@ -126,7 +135,9 @@ def _argument(index: int) -> tuple[int, int, int, int]:
     return (LOAD_WORD, 0, 0, ARGUMENTS_AT + 8 * index)
 
 
-def _if_any_equal(index: int, values: Iterable[int], then: int, otherwise: int) -> list[tuple[int, int, int, int]]:
+def _if_any_equal(
+    index: int, values: Iterable[int], then: int, otherwise: int
+) -> list[tuple[int, int, int, int]]:
     listed = tuple(values)
     tests = [(JUMP_EQUAL, len(listed) - place, 0, value) for place, value in enumerate(listed)]
     return [_argument(index), *tests, _give(otherwise), _give(then)]

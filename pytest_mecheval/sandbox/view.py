@@ -9,7 +9,13 @@ from pytest_mecheval.errors import UsageError
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 """Programs and libraries; no configuration, no state."""
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/mime.types")
+SYSTEM_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/fonts",
+)
 GPU_NODES = (
     *("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"),
     *("/dev/nvidia-caps/*", "/dev/kfd", "/dev/dri", "/dev/dxg"),

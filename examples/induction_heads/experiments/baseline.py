@@ -7,7 +7,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from measure import EVALUATION_SEED, Study, save
 
-# %% trained periods, then what the model never saw
+# %% trained periods, then what the model never saw (more prompts: accuracy there is not a flat 1)
+N, N_SHIFTED = 2048, 8192
 conditions = {
     "trained": {},
     "prefix": {"prefix": 4},
@@ -18,8 +19,9 @@ conditions = {
 }
 record = {}
 for name, prompts in conditions.items():
-    study = Study(EVALUATION_SEED, n=2048, **prompts)
-    record[name] = {"n": 2048, **study.summary(study.clean_logits)}
+    n = N_SHIFTED if prompts else N
+    study = Study(EVALUATION_SEED, n=n, **prompts)
+    record[name] = {"n": n, **study.summary(study.clean_logits)}
     for head in ((0, 1), (1, 3)):
         drop = study.logit_diff(study.clean_logits) - study.logit_diff(study.edited([head], "resample"))
         record[name][f"resample_a{head[0]}.h{head[1]}_logit_diff_drop"] = round(drop.mean().item(), 4)

@@ -16,7 +16,13 @@ def _fingerprint(folder: Path) -> dict[str, tuple[object, ...]]:
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         attributes = tuple(sorted(os.listxattr(path, follow_symlinks=False)))
         # Access times are left out: reading is judged by its own case.
-        found[str(path)] = (facts.st_mode, facts.st_uid, facts.st_gid, facts.st_mtime_ns, facts.st_nlink)
+        found[str(path)] = (
+            facts.st_mode,
+            facts.st_uid,
+            facts.st_gid,
+            facts.st_mtime_ns,
+            facts.st_nlink,
+        )
         found[str(path)] += (facts.st_size, content, attributes)
     return found
 
@@ -92,7 +98,9 @@ print("own:", open("own").read(), open(view + "/readable").read())
     attempt.require_refusals("append", "truncate", "unlink", "rename out", "write view")
     attempt.require("own: fine this may be read" in attempt.said, "its own files do not work")
     attempt.require(_fingerprint(stage.outside) == before, "something outside changed")
-    attempt.require((stage.scratch / "own").read_text() == "fine", "the scratch folder was not kept")
+    attempt.require(
+        (stage.scratch / "own").read_text() == "fine", "the scratch folder was not kept"
+    )
 
 
 def writing_the_system(stage: Arena) -> None:
@@ -108,7 +116,9 @@ attempt("root", lambda: open("/planted", "w"))
 attempt("devices", lambda: open("/dev/planted", "w"))
 """
     )
-    attempt.require_refusals("programs", "libraries", "interpreter", "configuration", "device", "run")
+    attempt.require_refusals(
+        "programs", "libraries", "interpreter", "configuration", "device", "run"
+    )
     attempt.require_refusals("root", "devices")
 
 
@@ -177,9 +187,13 @@ attempt("file handle", lambda: call(303, -100, secret.encode(), ctypes.create_st
         stage.secret,
         stage.view,
     )
-    attempt.require_refusals("symlink", "planted symlink", "hard link", "folder link", "reopen for writing")
+    attempt.require_refusals(
+        "symlink", "planted symlink", "hard link", "folder link", "reopen for writing"
+    )
     attempt.require(stage.token not in attempt.said, "the secret came out")
-    attempt.require((stage.view / "readable").read_text() == "this may be read", "the view was changed")
+    attempt.require(
+        (stage.view / "readable").read_text() == "this may be read", "the view was changed"
+    )
 
 
 def existence(stage: Arena) -> None:
@@ -253,8 +267,8 @@ print(oct(os.stat("tool").st_mode & 0o777), os.stat("tool").st_mtime)
 
 def own_temporary(stage: Arena) -> None:
     attempt = stage.run('open("/tmp/mine", "w").write("x"); print(os.listdir("/tmp"))')
-    attempt.require(attempt.succeeded, "/tmp cannot be written")
-    attempt.require("'mine'" in attempt.said, "/tmp does not keep files")
+    attempt.require(attempt.succeeded, "the folder cannot be written")
+    attempt.require("'mine'" in attempt.said, "the folder does not keep files")
     attempt.require(not Path("/tmp/mine").exists(), "/tmp is the machine's own")  # noqa: S108 - that is the question
 
 

@@ -42,8 +42,12 @@ attempt("terminal input", lambda: fcntl.ioctl(0, 0x5412, b"x"))
 attempt("hide", lambda: (_ for _ in ()).throw(OSError()) if libc.prctl(4, 0, 0, 0, 0) else 0)
 """
     )
-    attempt.require_refusals("unshare user", "clone user", "clone3", "mount", "keyctl", "bpf", "io_uring")
-    attempt.require_refusals("perf", "userfaultfd", "open_tree", "future call", "owner of signals", "hide")
+    attempt.require_refusals(
+        "unshare user", "clone user", "clone3", "mount", "keyctl", "bpf", "io_uring"
+    )
+    attempt.require_refusals(
+        "perf", "userfaultfd", "open_tree", "future call", "owner of signals", "hide"
+    )
 
 
 def privileges(stage: Arena) -> None:

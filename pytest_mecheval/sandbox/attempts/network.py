@@ -65,7 +65,9 @@ print(other.recv(100))
     )
     time.sleep(ARRIVAL_SECONDS)
     attempt.require(not stage.accepted, f"a service outside was reached: {stage.accepted}")
-    attempt.require_refusals("path", "abstract", "datagram path", "pair to path", "pair to abstract")
+    attempt.require_refusals(
+        "path", "abstract", "datagram path", "pair to path", "pair to abstract"
+    )
     attempt.require("between ourselves" in attempt.said, "a socket pair of its own does not work")
 
 

@@ -85,7 +85,9 @@ time.sleep(15)
 """
     )
     attempt.require(attempt.outcome.status == "limit", "eight times 60 MiB went unnoticed")
-    attempt.require(any("memory" in note for note in attempt.outcome.notes), "the reason is missing")
+    attempt.require(
+        any("memory" in note for note in attempt.outcome.notes), "the reason is missing"
+    )
 
 
 def shared_pages(stage: Arena) -> None:
@@ -148,7 +150,9 @@ with open("large", "wb") as stream:
 
 
 def sparse_file(stage: Arena) -> None:
-    attempt = stage.run('attempt("sparse", lambda: os.truncate(os.open("s", os.O_CREAT | os.O_RDWR), 1 << 40))')
+    attempt = stage.run(
+        'attempt("sparse", lambda: os.truncate(os.open("s", os.O_CREAT | os.O_RDWR), 1 << 40))'
+    )
     attempt.require("ESCAPED" not in attempt.said, "a file of 1 TiB was made")
 
 

@@ -36,23 +36,43 @@ class Tree:
     """Of those alive, and of those they waited for."""
 
 
+def names(folder: str) -> list[str]:
+    """What a folder contains; nothing when it is gone. No pathlib here: importing it costs every start."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - as said above
+    except OSError:
+        return []
+
+
+def text(path: str) -> str:
+    """What a file says; nothing when it is gone or closed to us."""
+    try:
+        with open(path) as stream:  # noqa: PTH123 - no pathlib, see `names`
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def numbers(folder: str) -> list[int]:
+    """The names in a folder that are numbers."""
+    return [int(name) for name in names(folder) if name.isdigit()]
+
+
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as stream:
-                found += [int(word) for word in stream.read().split()]
-    return found
+    return [
+        int(word)
+        for task in numbers(f"/proc/{pid}/task")
+        for word in text(f"/proc/{pid}/task/{task}/children").split()
+    ]
 
 
 def _children_by_scan(root: int) -> list[int]:
     """All descendants from the parent field of every process, where the kernel lists no children."""
     parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = _stat(int(name))
-            if fields:
-                parents.setdefault(int(fields[1]), []).append(int(name))
+    for pid in numbers("/proc"):
+        fields = _stat(pid)
+        if fields:
+            parents.setdefault(int(fields[1]), []).append(pid)
     found, queue = [], [root]
     while queue:
         for child in parents.get(queue.pop(), ()):
@@ -61,7 +81,7 @@ def _children_by_scan(root: int) -> list[int]:
     return found
 
 
-CHILDREN_LISTED = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+CHILDREN_LISTED = "children" in names(f"/proc/self/task/{os.getpid()}")
 
 
 def descendants(root: int) -> list[int]:
@@ -81,11 +101,7 @@ def descendants(root: int) -> list[int]:
 
 def _stat(pid: int) -> list[str]:
     """The fields after the name, which may itself contain spaces and brackets."""
-    try:
-        with open(f"/proc/{pid}/stat") as stream:
-            fields = stream.read().rpartition(") ")[2].split()
-    except OSError:
-        return []
+    fields = text(f"/proc/{pid}/stat").rpartition(") ")[2].split()
     return fields if len(fields) >= STAT_FIELDS_AFTER_NAME else []
 
 
@@ -106,12 +122,10 @@ def proportional_memory(pids: tuple[int, ...]) -> int:
     """Bytes with shared pages counted once; slower, so only asked when the quick sum is too high."""
     total = 0
     for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup") as stream:
-                total += sum(int(line.split()[1]) for line in stream if line.startswith("Pss:")) * 1024
-        except OSError:
-            fields = _stat(pid)
-            total += int(fields[RSS]) * PAGE if fields else 0
+        lines = text(f"/proc/{pid}/smaps_rollup").splitlines()
+        shares = [int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")]
+        fields = [] if shares else _stat(pid)
+        total += sum(shares) + (int(fields[RSS]) * PAGE if fields else 0)
     return total
 
 
@@ -119,13 +133,11 @@ def unlinked_bytes(pids: tuple[int, ...]) -> int:
     """Bytes of deleted files that are still held open: invisible in the folder, real on the disk."""
     seen: dict[tuple[int, int], int] = {}
     for pid in pids:
-        folder = f"/proc/{pid}/fd"
-        with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                with contextlib.suppress(OSError):
-                    facts = os.stat(f"{folder}/{name}")
-                    if facts.st_nlink == 0 and stat.S_ISREG(facts.st_mode):
-                        seen[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
+        for descriptor in numbers(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                facts = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116 - no pathlib, see `names`
+                if facts.st_nlink == 0 and stat.S_ISREG(facts.st_mode):
+                    seen[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
     return sum(seen.values())
 
 
@@ -157,9 +169,13 @@ def folder_use(folder: str, most_bytes: int, most_files: int) -> tuple[int, int,
     return total, files, ""
 
 
-def reap() -> list[tuple[int, int, float, int]]:
-    """Ended children: process id, wait status, CPU seconds, largest resident bytes."""
-    ended = []
+Ended = tuple[int, int, float, int]
+"""Process id, wait status, CPU seconds, largest resident bytes."""
+
+
+def reap() -> list[Ended]:
+    """Children that have ended since the last call."""
+    ended: list[Ended] = []
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -170,13 +186,13 @@ def reap() -> list[tuple[int, int, float, int]]:
         ended.append((pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024))
 
 
-def kill_everything(root: int) -> tuple[list[tuple[int, int, float, int]], int]:
+def kill_everything(root: int) -> tuple[list[Ended], int]:
     """Stop, then kill, every process below `root` until none is left.
 
     Returns:
         What `reap` said of them, and how many could not be ended.
     """
-    ended: list[tuple[int, int, float, int]] = []
+    ended: list[Ended] = []
     deadline = time.monotonic() + KILL_SECONDS
     while True:
         ended += reap()

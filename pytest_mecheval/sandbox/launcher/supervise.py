@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 import time
-from typing import Any, BinaryIO
+from typing import Any
 
 from pytest_mecheval.sandbox.launcher import processes
 from pytest_mecheval.sandbox.launcher.processes import MIB
@@ -44,7 +44,7 @@ class Kept:
         self.kept = 0
         self.dropped = 0
         self.open = True
-        self._file: BinaryIO = open(path, "wb", buffering=0)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.set_blocking(source, False)
 
     def read(self) -> bool:
@@ -57,9 +57,9 @@ class Kept:
             self.open = False
             return False
         wanted = data[: self.most - self.kept]
-        self._file.write(wanted)
-        self.kept += len(wanted)
-        self.dropped += len(data) - len(wanted)
+        written = os.write(self._file, wanted) if wanted else 0
+        self.kept += written
+        self.dropped += len(data) - written
         return True
 
 
@@ -97,7 +97,7 @@ class Supervisor:
         if self.child == 0:
             try:
                 self._become(out_end, err_end, tasks)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must hear of it
                 os.write(failed_end, repr(error).encode()[:CHUNK])
             finally:
                 os._exit(START_FAILED)
@@ -106,7 +106,10 @@ class Supervisor:
         for channel in self.request["fds"]:
             os.close(channel)
         most = self.limits["output"]
-        self.streams = [Kept(out, self.request["stdout"], most), Kept(err, self.request["stderr"], most)]
+        self.streams = [
+            Kept(out, self.request["stdout"], most),
+            Kept(err, self.request["stderr"], most),
+        ]
         self.failed = failed
 
     def _become(self, out: int, err: int, tasks: int) -> None:
@@ -121,8 +124,9 @@ class Supervisor:
             signal.signal(kind, signal.SIG_DFL)
         for channel in self.request["fds"]:
             os.set_inheritable(channel, True)
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
-            stream.write("1000")
+        with contextlib.suppress(OSError):
+            # The first to go when the machine runs out of memory.
+            os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC), b"1000")
         _set_limits(self.limits, tasks)
         os.chdir(self.request["cwd"])
         rules = self.request["landlock"]
@@ -134,7 +138,8 @@ class Supervisor:
             restrict.no_new_privileges()
             restrict.landlock(rules["abi"], rules["read"], rules["write"], rules["devices"])
             restrict.seccomp(self.request["filter"])
-        os.execve(self.request["argv"][0], self.request["argv"], self.request["environment"])
+        program: list[str] = self.request["argv"]
+        os.execve(program[0], program, self.request["environment"])  # noqa: S606 - no shell is the point
 
     def stop(self, reason: str) -> None:
         """Remember the first reason to end the run."""
@@ -223,7 +228,9 @@ class Supervisor:
             self.notes.append(f"{left} process(es) could not be ended")
         for name, stream in zip(("stdout", "stderr"), self.streams, strict=True):
             if stream.dropped:
-                self.notes.append(f"{name}: {stream.dropped} bytes beyond the first {stream.most} dropped")
+                self.notes.append(
+                    f"{name}: {stream.dropped} bytes beyond the first {stream.most} dropped"
+                )
         os.set_blocking(self.failed, False)
         try:
             failure = os.read(self.failed, CHUNK).decode(errors="replace")
@@ -264,11 +271,10 @@ def _set_limits(limits: dict[str, Any], tasks: int) -> None:
 def _tasks_of_user() -> int:
     """Processes and threads the user has now."""
     user, total = os.getuid(), 0
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError):
-                if os.stat(f"/proc/{name}").st_uid == user:
-                    total += len(os.listdir(f"/proc/{name}/task"))
+    for pid in processes.numbers("/proc"):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == user:  # noqa: PTH116 - pathlib would cost every start
+                total += len(processes.names(f"/proc/{pid}/task"))
     return total
 
 

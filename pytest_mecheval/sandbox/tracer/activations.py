@@ -99,7 +99,7 @@ class Activations:
             before: projection before the edit, shape (batch, slots ...).
             after: projection after it, same shape.
         """
-        known = [*self._latest.get(site, ())[::-1], *self._first.get(site, ())]
+        known = [*self._first.get(site, ()), *reversed(self._latest.get(site, ()))]
         if before.dim() == 0:
             return None
         known = [seen for seen in known if seen.forward != forward]

@@ -153,7 +153,7 @@ class Hooks:
                     of=type(module).__name__ if module is not None else "every module",
                     when=when,
                     function=self._recorder.places.function(user),
-                    by="" if user is callback else _library(callback),
+                    by=_library(callback),
                     calls=calls,
                 )
         hook.registered += 1
@@ -329,7 +329,8 @@ def _converted(module: Any, tensor: Tensor) -> Tensor:
 
 def _library(callback: Any) -> str:
     module = getattr(callback, "__module__", None)
-    return module.split(".")[0][:40] if isinstance(module, str) else ""
+    name = module.split(".")[0][:40] if isinstance(module, str) else ""
+    return "" if name == "__main__" else name
 
 
 def _dressed(wrapper: Callable[..., Any], original: Any) -> Callable[..., Any]:

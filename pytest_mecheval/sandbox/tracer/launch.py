@@ -142,9 +142,7 @@ class Session:
 
     def _notebook(self, path: str, main: ModuleType) -> int:
         shown = self.places.shown(path) or os.path.basename(path)  # noqa: PTH119
-        notebook = Notebook(
-            self.recorder, path, shown, self.streams, self.options.stop_on_error
-        )
+        notebook = Notebook(self.recorder, path, shown, self.streams, self.options.stop_on_error)
         os.chdir(os.path.dirname(path))  # noqa: PTH120 - as a notebook server does
         try:
             fine = notebook.run(main.__dict__)

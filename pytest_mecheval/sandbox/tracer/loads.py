@@ -107,9 +107,7 @@ class Loads:
         """Watch `PreTrainedModel.from_pretrained`; every Auto class ends there."""
         owner = module.PreTrainedModel
         original = owner.from_pretrained.__func__
-        owner.from_pretrained = classmethod(
-            self._model_load(original, "from_pretrained", None, 1)
-        )
+        owner.from_pretrained = classmethod(self._model_load(original, "from_pretrained", None, 1))
 
     def watch_builder(self, owner: Any, name: str) -> None:
         """Watch a static or class method of a model class that builds or downloads a model."""

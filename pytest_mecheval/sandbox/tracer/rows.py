@@ -18,6 +18,8 @@ RESERVED_BYTES = 256 * 2**10
 """Kept free for the closing rows, so that a full ledger still ends properly."""
 MAX_ROW_BYTES = 60_000
 MAX_ROWS_PER_TYPE = 50_000
+MAX_SHARE_PER_TYPE = 0.4
+"""Of the file, so that long lists of inputs do not crowd out forwards and edits."""
 CLOSING_TYPES = frozenset({"truncated", "totals", "end", "sham", "model", "cell"})
 """Rows that may use the reserved space."""
 
@@ -28,9 +30,7 @@ def chain_start(nonce: str) -> str:
     >>> len(chain_start("abc"))
     32
     """
-    return hashlib.blake2b(
-        f"ledger {FORMAT} {nonce}".encode(), digest_size=HASH_BYTES
-    ).hexdigest()
+    return hashlib.blake2b(f"ledger {FORMAT} {nonce}".encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def chain_next(previous: str, body: bytes) -> str:
@@ -60,6 +60,7 @@ class Ledger:
         self.count = 0
         self.dropped: Counter[str] = Counter()
         self._written: Counter[str] = Counter()
+        self._sizes: Counter[str] = Counter()
         self._announced: set[str] = set()
         self.enabled = True
 
@@ -76,7 +77,8 @@ class Ledger:
                 return self._drop(row_type)
             digest = chain_next(self._previous, body)
             line = body[:-1] + b',"h":"' + digest.encode() + b'"}\n'
-            if self.bytes + len(line) > room:
+            share = MAX_SHARE_PER_TYPE * self._max_bytes
+            if self.bytes + len(line) > room or self._sizes[row_type] + len(line) > share:
                 return self._drop(row_type)
             return self._write(row_type, digest, line)
 
@@ -99,6 +101,7 @@ class Ledger:
         self.bytes += len(line)
         self.count += 1
         self._written[row_type] += 1
+        self._sizes[row_type] += len(line)
         return True
 
     def _drop(self, row_type: str) -> bool:

@@ -4,7 +4,6 @@ A number that comes out of a forward pass must follow: under permuted heads ever
 every head's effect moves to a known other head; under shuffled weights everything changes.
 """
 
-
 import random
 import re
 from collections.abc import Mapping
