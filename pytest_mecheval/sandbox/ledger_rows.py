@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-EditKind = Literal["zero", "constant", "mean", "copy", "scaled", "added", "other"]
+EditKind = Literal["zero", "constant", "mean", "copy", "permuted", "scaled", "added", "other"]
 """What a hook wrote: zeros; the same for every row; the mean of a recorded activation; a recorded
-activation of another forward (or other rows of this one); a multiple; a constant difference; none of these."""
+activation of another forward; rows of a recorded activation in another order (resampling, also from the
+running forward itself); a multiple; the same difference for every row (steering); none of these."""
 FileMode = Literal["read", "write", "removed", "renamed"]
 CellStatus = Literal["ok", "error", "exit", "skipped"]
 

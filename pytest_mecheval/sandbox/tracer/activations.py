@@ -124,7 +124,7 @@ class Activations:
                 return Origin(found, seen.forward)
         for seen in [own, *known]:
             if seen.rows.shape[1:] == after.shape[1:] and self._permuted(
-                seen, after, changed, row, slot, target, scale
+                seen, after, changed, slot, target, scale
             ):
                 return Origin("permuted", seen.forward)
         return None
@@ -168,7 +168,6 @@ class Activations:
         seen: Seen,
         after: Tensor,
         changed: Tensor,
-        row: int,
         slot: int,
         target: float,
         scale: float,
@@ -177,9 +176,9 @@ class Activations:
         flat = seen.rows.reshape(seen.rows.shape[0], -1)
         if flat.shape[0] < 2 and seen.batch < 2:
             return False
-        if float((flat[:, slot] - target).abs().min()) > RELATIVE * scale:
-            if flat.shape[0] == seen.batch:
-                return False
+        missing = float((flat[:, slot] - target).abs().min()) > RELATIVE * scale
+        if missing and flat.shape[0] == seen.batch:
+            return False
         mask = changed.reshape(changed.shape[0], -1)
         slots = mask.any(0).nonzero()[:, 0][:MAX_COMPARED]
         mine = after.reshape(after.shape[0], -1)[:, slots]

@@ -114,7 +114,7 @@ class TorchPart:
                 del models.causes[:-32]
             original(module, name, value)
 
-        torch.nn.Module.__setattr__ = _dressed(setattribute, original)  # type: ignore[assignment,method-assign]
+        torch.nn.Module.__setattr__ = _dressed(setattribute, original)  # type: ignore[method-assign]
 
     def _watch_saving(self) -> None:
         torch.save = self._saving(torch.save, 1)

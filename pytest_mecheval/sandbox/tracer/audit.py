@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections import Counter
+from types import FrameType
 from typing import Any
 
 from .state import Recorder
@@ -117,7 +118,7 @@ class Audit:
 
     def _attempted(self, event: str, args: tuple[Any, ...]) -> None:
         calls = self._recorder.places.stack()
-        if event in CODE_ONLY and (not calls or not self._direct(calls)):
+        if event in CODE_ONLY and (not calls or not self._direct()):
             return
         self._attempts[event] += 1
         if self._attempts[event] > MAX_ATTEMPTS_PER_KIND:
@@ -126,14 +127,14 @@ class Audit:
         shown = " ".join(str(one)[:200] for one in args[:3])
         self._recorder.ledger.add("attempt", event=event, detail=shown[:400], calls=calls)
 
-    def _direct(self, calls: list[str]) -> bool:
+    def _direct(self) -> bool:
         """True when the nearest Python frame outside the tracer is the bundle's."""
-        frame = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(1)
         own = os.path.dirname(__file__)  # noqa: PTH120 - in an audit hook, cheap
         while frame is not None and frame.f_code.co_filename.startswith(own):
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         while frame is not None and "ctypes" in frame.f_code.co_filename:
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return frame is not None and bool(self._recorder.places.shown(frame.f_code.co_filename))
 
     def _changed(self, event: str, args: tuple[Any, ...]) -> None:

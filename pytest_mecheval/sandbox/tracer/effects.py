@@ -96,7 +96,7 @@ def extent(changed: Tensor, heads: int, site: str) -> dict[str, str]:
         found["positions"] = _along(changed, 1)
         width = changed.shape[2]
         if heads > 1 and width % heads == 0 and width > heads:
-            blocks = changed.unflatten(2, (heads, width // heads)).any(3)
+            blocks = changed.reshape(*changed.shape[:2], heads, width // heads).any(3)
             key = "heads" if _reads_heads(site) else "blocks"
             found[key] = _along(blocks, 2)
         found["columns"] = _along(changed, 2)

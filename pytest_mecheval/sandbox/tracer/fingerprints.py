@@ -132,7 +132,7 @@ def projection(tensor: Tensor, heads: int = 0) -> Tensor:
         return value.clone()
     width = value.shape[-1]
     if heads > 1 and value.dim() == 3 and width > heads and width % heads == 0:
-        value = value.unflatten(-1, (heads, width // heads))
+        value = value.reshape(*value.shape[:-1], heads, width // heads)
         width //= heads
     return value @ vector(width, value.device)
 

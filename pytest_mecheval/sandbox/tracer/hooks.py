@@ -68,10 +68,10 @@ class Hooks:
     def install(self) -> None:
         """Replace the registration functions of torch."""
         module = torch.nn.Module
-        module.register_forward_hook = self._registration(  # type: ignore[assignment,method-assign]
+        module.register_forward_hook = self._registration(  # type: ignore[method-assign]
             module.register_forward_hook, "output"
         )
-        module.register_forward_pre_hook = self._registration(  # type: ignore[assignment,method-assign]
+        module.register_forward_pre_hook = self._registration(  # type: ignore[method-assign]
             module.register_forward_pre_hook, "input"
         )
         module.register_full_backward_hook = self._backward(  # type: ignore[method-assign]
@@ -136,7 +136,7 @@ class Hooks:
         self, module: Any, callback: Any, user: Any, code: CodeType | None, when: str
     ) -> Hook:
         calls = self._recorder.places.stack()
-        key = (self._serial(module), code, calls[0] if calls else "", when)
+        key: tuple[Any, ...] = (self._serial(module), code, calls[0] if calls else "", when)
         hook = self._by_key.get(key)
         if hook is None:
             if len(self._by_key) >= MAX_HOOKS:
@@ -237,9 +237,8 @@ class Hooks:
                 self._edit(hook, module, key, base, new, seen, forward, returned)
             if seen is not None:
                 self._activations.remember(key, number, seen)
-        if code is not None and habit != self._habits.get(code):
-            if self._habits.get(code) != IN_PLACE:
-                self._habits[code] = habit
+        if code is not None and self._habits.get(code) not in (habit, IN_PLACE):
+            self._habits[code] = habit
         if habit == READ and forward is not None and len(forward.reads) < MAX_READS_LISTED:
             forward.reads.append(hook.id)
 

@@ -47,7 +47,7 @@ class AfterImport:
 
     def install(self) -> None:
         """Start watching."""
-        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, self)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -61,7 +61,7 @@ class Session:
             seed_shift=options.seed_shift,
             rng=f"{hash(random.getstate()[1]) & 0xFFFFFFFF:08x}",
         )
-        sys.stdout, sys.stderr = self.streams  # type: ignore[assignment]
+        sys.stdout, sys.stderr = self.streams
         self.seeds.install()
         self.imports.on("numpy", self.seeds.numpy_loaded)
         self.imports.on("torch", self._torch_loaded)

@@ -41,13 +41,13 @@ class Places:
         path = os.path.abspath(filename)  # noqa: PTH100 - Path.resolve would follow links per frame
         inside = path.startswith(self._prefix)
         relative = path[len(self._prefix) :] if inside else ""
-        parts = relative.split(os.sep)
         # A virtual environment inside the bundle is a library, not the bundle's code.
-        return "" if "site-packages" in parts or "dist-packages" in parts else relative
+        installed = "site-packages" in relative or "dist-packages" in relative
+        return "" if installed else relative
 
     def stack(self, frame: FrameType | None = None, depth: int = MAX_DEPTH) -> list[str]:
         """`file:line` of up to `depth` bundle frames, innermost first."""
-        current = frame if frame is not None else sys._getframe(1)
+        current: FrameType | None = frame if frame is not None else sys._getframe(1)
         found: list[str] = []
         walked = 0
         shown = self._shown
@@ -60,7 +60,7 @@ class Places:
                 found.append(f"{place}:{current.f_lineno}")
                 if len(found) == depth:
                     break
-            current = current.f_back  # type: ignore[assignment]
+            current = current.f_back
             walked += 1
         return found
 
@@ -87,7 +87,7 @@ def code_of(callback: Any) -> CodeType | None:
         callback = inner
     found = getattr(callback, "__code__", None)
     if not isinstance(found, CodeType):
-        method = getattr(type(callback), "__call__", None)
+        method = vars(type(callback)).get("__call__")
         found = getattr(method, "__code__", None)
     return found if isinstance(found, CodeType) else None
 

@@ -90,12 +90,12 @@ class Ledger:
     def _write(self, row_type: str, digest: str, line: bytes) -> bool:
         try:
             status = os.fstat(self._file)
-            if (status.st_dev, status.st_ino) != self._identity:
-                raise OSError("the descriptor was closed and reused")
-            os.write(self._file, line)
+            ours = (status.st_dev, status.st_ino) == self._identity
+            self.enabled = ours and os.write(self._file, line) == len(line)
         except OSError:
-            # Someone closed our descriptor. Writing on could damage the bundle's own files.
             self.enabled = False
+        if not self.enabled:
+            # Someone closed our descriptor, or the disk is full. Writing on could damage other files.
             return False
         self._previous = digest
         self.bytes += len(line)

@@ -49,7 +49,7 @@ class Seeds:
             given = args[0] if args else next(iter(kwargs.values()), None)
             value: Any = given
             integer = isinstance(given, int) and not isinstance(given, bool)
-            if integer and self._shift:
+            if isinstance(given, int) and integer and self._shift:
                 value = abs(given + self._shift)
                 if args:
                     args = (value, *args[1:])

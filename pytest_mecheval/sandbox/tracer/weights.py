@@ -51,7 +51,7 @@ class Model:
     heads: int
     parameters: list[Watched] = field(default_factory=list)
     content: str = ""
-    classes: dict[type, Any] = field(default_factory=dict)
+    classes: dict[Any, Any] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     last_forward: int = -1
 
@@ -145,7 +145,7 @@ class Models:
         return not torch.equal(_bits(sample(parameter, size)), watched.kept)
 
     def _report(self, model: Model, changed: list[Watched], forward: int) -> None:
-        details = []
+        details: list[dict[str, Any]] = []
         really = []
         for watched in changed:
             parameter: Tensor = watched.reference()  # type: ignore[assignment]
