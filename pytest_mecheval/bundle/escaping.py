@@ -24,7 +24,12 @@ def escaped(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     """
     cut = text[:limit]
     shown = "".join(
-        f"\\u{{{ord(character):x}}}" if unicodedata.category(character) in _INVISIBLE else character
-        for character in cut
+        f"\\u{{{ord(character):x}}}" if _misleads(character) else character for character in cut
     )
     return shown if len(text) <= limit else f"{shown}…"
+
+
+def _misleads(character: str) -> bool:
+    """Not seen, or seen as a plain space without being one."""
+    category = unicodedata.category(character)
+    return category in _INVISIBLE or (category == "Zs" and character != " ")

@@ -125,7 +125,9 @@ def _notes(claimed: Claimed, inference: Inference) -> tuple[str, ...]:
     clipped = betting.clipped_share(claimed.effect, clip=inference.clip)
     if clipped and not inference.exhaustive:
         mean = float(claimed.effect.mean())
-        notes.append(f"{clipped:.0%} of prompts lie beyond the clip; the unclipped mean is {mean:.4g}")
+        notes.append(
+            f"{clipped:.0%} of prompts lie beyond the clip; the unclipped mean is {mean:.4g}"
+        )
     if not claimed.controls:
         return (*notes, "no matched control exists in this model")
     largest = max(claimed.controls, key=lambda name: abs(float(claimed.controls[name].mean())))

@@ -24,17 +24,37 @@ ROTATIONS = 20
 """Random directions per claim when components are too few (CTL-6)."""
 
 
-def control_edits(subject: Subject, edit: Intervention) -> dict[str, Intervention]:
-    """The same intervention on matched unclaimed components, or turned into random directions.
+def control_edits(
+    subject: Subject, edit: Intervention, *, special: bool = False
+) -> dict[str, Intervention]:
+    """The same intervention on matched components, or turned into random directions.
 
     Returns:
         Edits by display name; components `a0.h3` or sets `a0.h3+a1.h2`, else `random direction k`.
     """
     targets = tuple(Component.parse(name) for name in edit.components)
-    found = component_sets(subject, targets, before=_first_receiver(edit))
+    found = matched_sets(subject, targets, special=special, before=_first_receiver(edit))
     if len(found) >= FEWEST_CONTROLS:
         return {"+".join(names): replace(edit, components=names) for names in found}
     return {f"random direction {k}": replace(edit, rotation=k) for k in range(ROTATIONS)}
+
+
+def matched_sets(
+    subject: Subject,
+    targets: tuple[Component, ...],
+    *,
+    special: bool,
+    before: int | None = None,
+) -> list[tuple[str, ...]]:
+    """Sets like the targets that nothing in the bundle claims.
+
+    A claim to be special must also face the other claimed components when too few are left without
+    them: otherwise a bundle could empty the pool by claiming everything.
+    """
+    found = component_sets(subject, targets, before=before)
+    if special and len(found) < FEWEST_CONTROLS:
+        return component_sets(replace(subject, claimed=frozenset()), targets, before=before)
+    return found
 
 
 def component_sets(

@@ -1,6 +1,5 @@
 """Promises about the source tree itself."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -27,9 +26,7 @@ def test_no_module_is_named_after_nothing():
 
 
 def test_readme_lists_every_kind_as_the_registry_has_it():
-    from pytest_mecheval.cli import kinds_table
+    from pytest_mecheval.cases.explaining import with_kinds_table
 
     readme = (ROOT / "README.md").read_text()
-    between = re.search(r"<!-- kinds:begin -->\n(.*?)<!-- kinds:end -->", readme, re.DOTALL)
-    assert between, "README.md has no kinds table between its markers"
-    assert between[1].strip() == kinds_table().strip()
+    assert with_kinds_table(readme) == readme, "run: mecheval kinds --update README.md"

@@ -44,7 +44,7 @@ def plan(spec: AblationSpec, subject: Subject) -> tuple[PlanStep, ...]:
         return ()
     comparison = _comparison(spec)
     edit = _edit(spec)
-    controls = control_edits(subject, edit)
+    controls = control_edits(subject, edit, special=spec.special)
     edits = {"claimed": edit, **controls}
     extra = (*_joint_edits(spec, edit).values(), *_other_values(spec, subject, edit).values())
     return (
@@ -67,7 +67,7 @@ def decide(spec: AblationSpec, subject: Subject, evidence: Evidence) -> Decision
     if not baselines.behaves:
         return edit_effect.no_behaviour(baselines, Rung.L2, needed_text)
     edit = _edit(spec)
-    controls = control_edits(subject, edit)
+    controls = control_edits(subject, edit, special=spec.special)
     delta = spec.min_drop or baselines.default_delta(evidence, controls)
     effect = _signed(spec, baselines.effect(evidence, "evaluation", edit))
     claimed = Claimed(

@@ -16,7 +16,7 @@ from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject
 from pytest_mecheval.checks.effect_rule import Claimed, rule
 from pytest_mecheval.checks.inference import Inference
-from pytest_mecheval.checks.pool import component_sets
+from pytest_mecheval.checks.pool import matched_sets
 from pytest_mecheval.checks.spec import ComponentName, MeasuredSpec
 from pytest_mecheval.checks.worked import Score, example
 from pytest_mecheval.evidence.decision import Decision
@@ -84,7 +84,10 @@ def decide(spec: AttentionSpec, subject: Subject, evidence: Evidence) -> Decisio
 
 
 def _controls(spec: AttentionSpec, subject: Subject) -> tuple[str, ...]:
-    return tuple(names[0] for names in component_sets(subject, (Component.parse(spec.head),)))
+    return tuple(
+        names[0]
+        for names in matched_sets(subject, (Component.parse(spec.head),), special=spec.special)
+    )
 
 
 def _step(spec: AttentionSpec, head: str) -> PlanStep:

@@ -15,7 +15,7 @@ from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject
 from pytest_mecheval.checks.edit_effect import Comparison
 from pytest_mecheval.checks.effect_rule import Claimed, rule
-from pytest_mecheval.checks.pool import component_sets
+from pytest_mecheval.checks.pool import matched_sets
 from pytest_mecheval.checks.spec import ComponentName, MeasuredSpec
 from pytest_mecheval.checks.worked import CLEAN, Score, edit_scores, example
 from pytest_mecheval.evidence.decision import Decision
@@ -87,7 +87,7 @@ def decide(spec: AttributionSpec, subject: Subject, evidence: Evidence) -> Decis
 
 def _controls(spec: AttributionSpec, subject: Subject) -> tuple[str, ...]:
     target = Component.parse(spec.component)
-    return tuple(names[0] for names in component_sets(subject, (target,)))
+    return tuple(names[0] for names in matched_sets(subject, (target,), special=spec.special))
 
 
 def _written(spec: AttributionSpec, evidence: Evidence, name: str) -> Values:

@@ -51,7 +51,7 @@ def plan(spec: PatchingSpec, subject: Subject) -> tuple[PlanStep, ...]:
         return ()
     comparison = _comparison(spec)
     edit = _edit(spec)
-    edits = {"claimed": edit, **control_edits(subject, edit)}
+    edits = {"claimed": edit, **control_edits(subject, edit, special=spec.special)}
     return (
         *comparison.baseline_steps(),
         *(comparison.run("evaluation", each) for each in edits.values()),
@@ -69,7 +69,7 @@ def decide(spec: PatchingSpec, subject: Subject, evidence: Evidence) -> Decision
     if not baselines.behaves:
         return edit_effect.no_behaviour(baselines, Rung.L2, needed_text)
     edit = _edit(spec)
-    controls = control_edits(subject, edit)
+    controls = control_edits(subject, edit, special=spec.special)
     effect = baselines.effect(evidence, "evaluation", edit)
     claimed = Claimed(
         effect=effect,

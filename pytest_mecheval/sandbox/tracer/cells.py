@@ -9,7 +9,6 @@ import json
 import linecache
 import os
 import re
-import sys
 import time
 import traceback
 from types import CodeType
@@ -184,7 +183,8 @@ class Notebook:
         if isinstance(error, SyntaxError) and not lines:
             lines = [f"{name}:{error.lineno or 0}"]
         shown = f"{type(error).__name__}: {_safe(str, error)[:1000]}"
-        sys.stderr.write(f"{shown}\n  at {' < '.join(reversed(lines))}\n")
+        # Past the recording: these are our words, not the bundle's.
+        self._streams[1].passed_on(f"{shown}\n  at {' < '.join(reversed(lines))}\n")
         return {
             "status": "error",
             "error": shown,

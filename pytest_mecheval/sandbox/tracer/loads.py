@@ -186,7 +186,7 @@ class Loads:
         self._recorder.ledger.add(
             "load",
             how=how,
-            source=path[:300],
+            source=self._shown(path)[:300],
             content=combined(hashes),
             tensors=[
                 [name[:120], "x".join(map(str, weights[name].shape)), digest]
@@ -205,7 +205,7 @@ class Loads:
                 self._recorder.fault("safe_open", error)
 
     def _shown(self, path: str) -> str:
-        return self._recorder.places.shown(path) or path
+        return self._recorder.places.shown(path) or path if os.path.exists(path) else path  # noqa: PTH110
 
     def _shammed_file(self, opened: Any, path: str) -> dict[str, Tensor]:
         """The sham of a whole safetensors file; empty without a sham. Heads need all their tensors."""
@@ -270,7 +270,7 @@ class Loads:
         self._recorder.ledger.add(
             "build" if fresh else "load",
             how=how,
-            source=_path(source)[:300],
+            source=self._shown(_path(source))[:300],
             of=type(model).__name__[:80],
             heads=heads,
             **({} if fresh else self._content(model)),

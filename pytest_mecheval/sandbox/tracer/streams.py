@@ -61,6 +61,10 @@ class Recording:
                 self._note(text)
         return self._stream.write(text)
 
+    def passed_on(self, text: str) -> None:
+        """Write without noting."""
+        self._stream.write(text)
+
     def writelines(self, lines: Any) -> None:
         """As `write`, for each."""
         for line in lines:

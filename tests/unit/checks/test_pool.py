@@ -65,3 +65,11 @@ def test_sharing_sets_are_never_the_set_itself():
     sets = component_sets(subject(LONE_MLP), parsed("a0.h1", "m0"), sharing=True)
     assert ("a0.h1", "m0") not in sets
     assert ("a0.h0", "m0") in sets
+
+
+def test_claiming_everything_does_not_empty_the_pool_of_a_special_claim():
+    everything = subject(LONE_MLP, "a0.h0", "a0.h1", "a0.h2", "a0.h3")
+    edit = Intervention(("a0.h1",), "counterfactual")
+    rivals = control_edits(everything, edit, special=True)
+    assert set(rivals) == {"a0.h0", "a0.h2", "a0.h3"}
+    assert all(name.startswith("random") for name in control_edits(everything, edit))

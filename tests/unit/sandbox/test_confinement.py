@@ -43,11 +43,19 @@ def test_a_read_only_folder_inside_the_writable_one_is_refused(tmp_path):
 
 
 def test_nothing_of_our_environment_is_handed_in(tmp_path, monkeypatch):
-    for name in ("ANTHROPIC_API_KEY", "HF_TOKEN", "PYTEST_CURRENT_TEST", "LD_PRELOAD", "PYTHONPATH"):
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "HF_TOKEN",
+        "PYTEST_CURRENT_TEST",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+    ):
         monkeypatch.setenv(name, "planted-value")
     variables = scrubbed(tmp_path)
     assert "planted-value" not in variables.values()
-    assert not [name for name in variables if is_sensitive(name) and name != "TOKENIZERS_PARALLELISM"]
+    assert not [
+        name for name in variables if is_sensitive(name) and name != "TOKENIZERS_PARALLELISM"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from traced_runs import Traced, run, write
 
-MODEL = '''
+MODEL = """
 import torch
 from torch import nn
 
@@ -45,9 +45,9 @@ class Model(nn.Module):
 def make():
     torch.manual_seed(3)
     return Model().eval()
-'''
+"""
 
-SCRIPT = '''
+SCRIPT = """
 import torch
 from model import make
 
@@ -138,12 +138,14 @@ model.mlp.forward = old
 del model.mlp.forward
 model.mlp._forward_hooks[999] = lambda m, a, o: torch.zeros_like(o)
 call("registered behind the back")                                       # 18
-'''
+"""
 
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
-    folder = write(tmp_path_factory.mktemp("torch") / "bundle", {"model.py": MODEL, "main.py": SCRIPT})
+    folder = write(
+        tmp_path_factory.mktemp("torch") / "bundle", {"model.py": MODEL, "main.py": SCRIPT}
+    )
     return run(folder, "main.py")
 
 

@@ -34,9 +34,9 @@ Trace = Callable[..., Traced]
 def run(folder: Path, script: str, *options: str, arguments: tuple[str, ...] = ()) -> Traced:
     """Run `folder/script` under the tracer; the ledger lies beside the folder."""
     path = folder.parent / f"{folder.name}.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-I", str(TRACER), str(path), "--root", str(folder), "--nonce", NONCE]
-        + [*options, "--", script, *arguments],
+    base = [sys.executable, "-I", str(TRACER), str(path), "--root", str(folder)]
+    done = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [*base, "--nonce", NONCE, *options, "--", script, *arguments],
         cwd=folder,
         env={**os.environ, **THREADS},
         capture_output=True,
