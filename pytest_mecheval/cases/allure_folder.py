@@ -2,16 +2,14 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_mecheval import __version__
 from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings
-from pytest_mecheval.checks.check import AnyCheck
 from pytest_mecheval.report import allure_case, allure_results
 from pytest_mecheval.report.outcome import State
 
@@ -54,19 +52,20 @@ def _default_folder(settings: Settings, names: Sequence[str]) -> Path:
     return settings.out / (names[0] if len(names) == 1 else "") / RESULTS
 
 
-@dataclass(frozen=True)
-class _Unchecked:
-    """The two facts Allure labels need, for statements that have no check."""
-
-    kind: str
-    dimension: str
-
-
 def mark(item: pytest.Item, loaded: LoadedBundle, entry: Entry) -> None:
     """Attach the labels of a case."""
-    unchecked = cast(AnyCheck, _Unchecked(entry.case.kind, str(entry.case.dimension)))
-    check = entry.bound.check if entry.bound else unchecked
-    allure_case.mark_item(item, entry.claim, check, bundle=loaded.name)
+    allure_case.mark_item(
+        item,
+        entry.claim,
+        kind=entry.case.kind,
+        dimension=entry.case.dimension,
+        bundle=loaded.name,
+    )
+
+
+def shown_folder(config: pytest.Config) -> str:
+    """Where this run's Allure results lie; empty when nobody listens."""
+    return str(config.option.allure_report_dir) if allure_case.listening(config) else ""
 
 
 def complete(config: pytest.Config, scoreboard: "Scoreboard") -> None:

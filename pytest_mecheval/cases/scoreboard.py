@@ -16,7 +16,7 @@ from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.report.decisions import read_document, write_decisions
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
-from pytest_mecheval.report.terminal import write_summary
+from pytest_mecheval.report.terminal import WIDEST, write_summary
 from pytest_mecheval.vocabulary import Verdict
 
 _REPORTED_VERSIONS = ("numpy", "pytest", "safetensors", "scipy", "torch", "transformer-lens")
@@ -95,21 +95,25 @@ class Scoreboard:
         for loaded, report in zip(self.bundles, self.reports, strict=True):
             write_decisions(self.folder(loaded) / "decisions.json", report)
 
-    def summarise(self, terminal: Any) -> None:
-        """The summary of every bundle that had a case run."""
+    def summarise(self, terminal: Any, results: str = "") -> None:
+        """The summary of every bundle that had a case run; `results` is where Allure's lie."""
         for loaded, report in zip(self.bundles, self.reports, strict=True):
             if not any(name == loaded.name for name, _ in self.node_ids):
                 continue
             terminal.section(f"mecheval {loaded.name}", sep="-")
             start = self.settings.invocation_dir
+            paths = {
+                "decisions": shown(self.folder(loaded) / "decisions.json", start),
+                "test modules": shown(self.folder(loaded) / "tests", start),
+            }
+            if results:
+                paths["Allure results"] = shown(Path(results), start)
             write_summary(
                 report,
                 terminal.write_line,
-                paths={
-                    "decisions": shown(self.folder(loaded) / "decisions.json", start),
-                    "test modules": shown(self.folder(loaded) / "tests", start),
-                },
-                width=terminal._tw.fullwidth,
+                paths=paths,
+                # A log file has no width of its own; pytest would assume a narrow terminal.
+                width=terminal._tw.fullwidth if terminal.isatty else WIDEST,
                 color=terminal.hasmarkup,
             )
 

@@ -182,7 +182,7 @@ class Session:
     def summarise(self, terminal: Any) -> None:
         """The table, the scores and where everything lies."""
         if self.is_controller and not self.config.option.collectonly:
-            self.scoreboard.summarise(terminal)
+            self.scoreboard.summarise(terminal, allure_folder.shown_folder(self.config))
 
     def close(self) -> None:
         """Leave no process and no thread behind, whatever happened."""

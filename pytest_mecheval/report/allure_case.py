@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pytest_mecheval.checks.check import AnyCheck
 from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.errors import ClaimNotSupported
 from pytest_mecheval.evidence.decision import Decision
@@ -24,7 +23,7 @@ from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import markdown_escape, plain_line
 from pytest_mecheval.report.plots import kept_plot, raw_series
 from pytest_mecheval.report.tables import values_csv
-from pytest_mecheval.vocabulary import Verdict
+from pytest_mecheval.vocabulary import Dimension, Verdict
 
 PLUGIN = "allure_pytest"
 """Name of allure-pytest's entry point; `-p no:allure_pytest` blocks it."""
@@ -57,13 +56,16 @@ def _allure() -> Any:
     return allure
 
 
-def mark_item(item: pytest.Item, claim: Claim, check: AnyCheck, *, bundle: str) -> None:
+def mark_item(
+    item: pytest.Item, claim: Claim, *, kind: str, dimension: Dimension, bundle: str
+) -> None:
     """Attach the labels known before measuring; call it when pytest has collected the item.
 
     Args:
         item: the test of the claim.
         claim: the claim as the claim file has it.
-        check: its kind.
+        kind: its kind, also for statements that no check tests.
+        dimension: where it counts.
         bundle: name of the bundle.
     """
     if not available(item.config):
@@ -72,8 +74,8 @@ def mark_item(item: pytest.Item, claim: Claim, check: AnyCheck, *, bundle: str) 
     severity = allure.severity_level.CRITICAL if claim.headline else allure.severity_level.NORMAL
     for marker in (
         allure.epic(plain_line(bundle)),
-        allure.feature(str(check.dimension)),
-        allure.story(check.kind),
+        allure.feature(str(dimension)),
+        allure.story(kind),
         allure.severity(severity),
         allure.label(CLAIM_LABEL, plain_line(claim.id)),
         # Without this Allure would render the test's docstring, which is bundle text, as Markdown.

@@ -88,6 +88,10 @@ class Backend:
             report = _supervised(_request(confinement, launch, logs, fds), fds)
         if report["failure"]:
             raise HarnessError(f"sandbox {self.name}: could not start: {report['failure']}")
+        if report["left"]:
+            raise HarnessError(
+                f"sandbox {self.name}: {report['left']} process(es) could not be ended"
+            )
         return _outcome(report, launch, logs, self.isolation)
 
 
@@ -99,6 +103,10 @@ def _make_ready(confinement: Confinement, logs: Path) -> None:
             raise UsageError(f"sandbox: {path}: to be shown inside, but it does not exist")
     logs.mkdir(parents=True, exist_ok=True)
     for folder in (confinement.scratch, confinement.scratch / "home", confinement.scratch / "tmp"):
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise UsageError(
+                f"sandbox: {folder}: in the way of a folder the program needs; move it"
+            )
         folder.mkdir(parents=True, exist_ok=True)
     confinement.scratch.chmod(PRIVATE)
 

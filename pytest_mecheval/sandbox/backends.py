@@ -21,8 +21,9 @@ AUTOMATIC = ("bubblewrap", "landlock")
 PROBE_LIMITS = Limits(cpu_s=20, wall_s=30, memory_mib=512, processes=64, scratch_mib=16)
 SEATBELT = (
     "sandbox seatbelt: not offered: it has never been run on macOS; run in a Linux container, where "
-    "landlock works, or give --mecheval-sandbox=none on the command line"
+    "landlock works"
 )
+WITHOUT = "--mecheval-sandbox=none on the command line runs it without protection; evidence is then testimony only"
 PROBE = """
 import ctypes, os, socket, sys
 secret, parent = sys.argv[1:]
@@ -65,6 +66,8 @@ def choose(name: str = "auto") -> Backend:
         case "seatbelt":
             raise UsageError(SEATBELT)
         case "none":
+            # Limits and the ending of process trees rest on /proc and on the kernel's reaper.
+            _require_linux("none")
             return unconfined.backend()
         case _:
             raise UsageError(f"sandbox: unknown backend {name!r} (allowed: {', '.join(NAMES)})")
@@ -90,11 +93,11 @@ def _automatic() -> Backend:
             problems.append(str(error))
     if sys.platform != "linux":
         problems = [SEATBELT] if sys.platform == "darwin" else [f"{sys.platform} has no backend"]
+    else:
+        problems.append(WITHOUT)
     raise UsageError(
         "sandbox: foreign code cannot be isolated here, so none is run:\n"
         + "\n".join(f"  {problem}" for problem in problems)
-        + "\n  --mecheval-sandbox=none on the command line runs it without protection; evidence is then "
-        "testimony only"
     )
 
 

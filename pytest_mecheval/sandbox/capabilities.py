@@ -106,6 +106,15 @@ LANDLOCK_GAPS = (
 )
 BUBBLEWRAP_GAPS: tuple[tuple[str, str], ...] = ()
 
+BEYOND = (
+    "flaws of the kernel, which is shared with the confined program",
+    "side channels: timing, caches, load of the machine",
+    "the driver of a GPU, when one is handed in",
+    "a program that behaves well only while it is being watched",
+    "false numbers: a sandbox keeps code in, it does not make what it says true",
+)
+"""What no backend protects against; for README and report."""
+
 SUPERUSER = (
     "run as superuser, whose processes the kernel does not count, and no control group can be made here; "
     "the supervisor looks every 20 ms"

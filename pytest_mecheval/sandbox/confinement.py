@@ -46,7 +46,8 @@ class Confinement:
     argv: tuple[str, ...]
     """The command; its first word is an absolute path that can be read inside."""
     scratch: Path
-    """The one folder it may write; also holds its home and its temporary folder. Should be private (0700)."""
+    """The one folder it may write; made private (0700). `home` and `tmp` in it are its home and temporary
+    folders, so a copy of a bundle goes into a folder of its own beside them."""
     read_only: tuple[Path, ...] = ()
     """Files and folders it may read and execute, beside the operating system's libraries."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +96,16 @@ class Isolation:
     """Versions and variants in force."""
     confined: bool = True
     """False when nothing protects files, network and processes: evidence is then T1 at most."""
+
+    def described(self) -> dict[str, object]:
+        """Plain JSON for the report: backend, what holds, what does not and why."""
+        return {
+            "backend": self.backend,
+            "confined": self.confined,
+            "details": list(self.details),
+            "guarantees": list(self.guarantees),
+            "gaps": dict(self.gaps),
+        }
 
     @property
     def gap_names(self) -> frozenset[str]:

@@ -12,7 +12,10 @@ from pytest_mecheval.errors import UsageError
 from pytest_mecheval.sandbox import landlock
 from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.capabilities import CAPABILITIES
+from pytest_mecheval.sandbox.confinement import Confinement
 from pytest_mecheval.sandbox.contract import CASES, ContractBroken
+from pytest_mecheval.sandbox.variables import scrubbed
+from pytest_mecheval.sandbox.view import interpreter_paths
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the backends need Linux")
 
@@ -115,7 +118,7 @@ def as_ordinary_user(name):
     if python is None or not Path("/usr/bin/setpriv").exists():
         return None, "no interpreter that an ordinary user can start, or no setpriv"
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [
             *("/usr/bin/setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"),
             *(python, "-B", "-m", "pytest_mecheval.sandbox.contract", name),
@@ -144,3 +147,28 @@ def test_an_ordinary_user_is_protected_as_well(name):
     assert not {name: said for name, said in results.items() if said.startswith("BROKEN")}
     # What root lacks, an ordinary user has: the kernel counts processes.
     assert results["exact process limit"] == "holds"
+
+
+_TORCH = """
+import torch
+model = torch.nn.Linear(64, 64)
+loss = (model(torch.ones(8, 64)) ** 2).sum()
+loss.backward()
+torch.save(model.state_dict(), "weights.pt")
+loaded = torch.load("weights.pt", weights_only=True)
+print("same", torch.equal(loaded["weight"], model.weight), bool(model.weight.grad.abs().sum() > 0))
+"""
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+def test_torch_imports_and_runs(name, tmp_path):
+    scratch = tmp_path / "scratch"
+    confinement = Confinement(
+        argv=(sys.executable, "-c", _TORCH),
+        scratch=scratch,
+        read_only=interpreter_paths(),
+        environment=scrubbed(scratch),
+    )
+    outcome = backend(name).run(confinement, tmp_path / "logs")
+    assert outcome.succeeded, (outcome.notes, outcome.stderr.read_text()[-2000:])
+    assert outcome.stdout.read_text().strip() == "same True True"

@@ -17,11 +17,15 @@ def fork_bomb(stage: Arena) -> None:
     attempt = stage.run(
         """
 count = open("count", "ab", buffering=0)
+refused = 0
 for _ in range(3000):
     try:
         pid = os.fork()
     except OSError:
-        time.sleep(0.01)
+        refused += 1
+        time.sleep(0.002)
+        if refused == 200:
+            break
         continue
     if pid == 0:
         count.write(b".")

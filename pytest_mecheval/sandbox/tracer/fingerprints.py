@@ -15,7 +15,7 @@ ROW_HASH_BYTES = 6
 MAX_HASHED_BYTES = 2 * 2**30
 """Larger tensors are hashed by a strided sample of their values, marked with a leading `~`."""
 SAMPLE = 4096
-_PROJECTIONS: dict[tuple[int, torch.device], Tensor] = {}
+_PROJECTIONS: dict[tuple[int, int], Tensor] = {}
 _MAX_PROJECTIONS = 64
 _SEED = 20_210_127
 
@@ -105,7 +105,7 @@ def sample(tensor: Tensor, size: int) -> Tensor:
 
 def vector(size: int, device: torch.device) -> Tensor:
     """A fixed standard normal vector of this length, fp32."""
-    key = (size, device)
+    key = (size, -1 if device.type == "cpu" else device.index or 0)
     found = _PROJECTIONS.get(key)
     if found is None:
         generator = torch.Generator(device="cpu").manual_seed(_SEED + size)
@@ -134,7 +134,8 @@ def projection(tensor: Tensor, heads: int = 0) -> Tensor:
     if heads > 1 and value.dim() == 3 and width > heads and width % heads == 0:
         value = value.reshape(*value.shape[:-1], heads, width // heads)
         width //= heads
-    return value @ vector(width, value.device)
+    flat = value.reshape(-1, width)
+    return torch.mv(flat, vector(width, value.device)).view(value.shape[:-1])
 
 
 def state_hash(state: Tensor) -> str:

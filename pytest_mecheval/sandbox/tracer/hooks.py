@@ -21,14 +21,19 @@ from .fingerprints import projection, tensors_in
 from .places import code_of, user_callback
 from .state import Forward, Recorder
 
-SMALL = 2**18
-"""Activations up to this many elements are always copied before a hook runs."""
 MAX_COPIED_BYTES = 512 * 2**20
 MAX_EDIT_ROWS_PER_HOOK = 5_000
 MAX_HOOKS = 20_000
 MAX_READS_LISTED = 512
 COPY_KINDS = {"copy": "copy", "permuted": "permuted", "mean": "mean", "mean_all": "mean"}
 
+PLUMBING = ("transformer_lens.model_bridge.", "accelerate.hooks")
+"""Modules whose own hooks are part of the forward; hooks of users never come from here."""
+TRUSTED_READS, VALUE_CHECK_EVERY = 8, 8
+"""A callback that only read this often is compared by value every eighth time; in between the version
+counter is asked, which in-place writes except through `.data` or numpy advance."""
+MARK = "_observed"
+"""Attribute of our wrappers."""
 READ, RETURNS, IN_PLACE = "read", "returns", "in place"
 
 
@@ -43,7 +48,8 @@ class Hook:
     called: int = 0
     edited: int = 0
     site: str = ""
-    source: int = -1
+    streak: int = 0
+    """Calls in a row that changed nothing."""
 
 
 @dataclass
@@ -51,6 +57,7 @@ class _Before:
     tensors: list[Tensor]
     copies: list[Tensor | None]
     projections: list[Tensor | None] = field(default_factory=list)
+    versions: list[int] | None = None
 
 
 class Hooks:
@@ -63,7 +70,6 @@ class Hooks:
         self._habits: dict[CodeType, str] = {}
         self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._next_serial = 0
-        self.wrapped: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def install(self) -> None:
         """Replace the registration functions of torch."""
@@ -109,6 +115,8 @@ class Hooks:
             return callback
         if type(callback).__module__.startswith("torch.nn.utils"):
             return callback  # pruning and weight norm look their hooks up by type
+        if str(getattr(callback, "__module__", "")).startswith(PLUMBING):
+            return callback
         user = user_callback(callback)
         code = code_of(user)
         try:
@@ -116,9 +124,13 @@ class Hooks:
         except Exception as error:  # noqa: BLE001 - the bundle's registration must go through
             self._recorder.fault("hook registration", error)
             return callback
-        observer = self._observer(hook, callback, code)
-        self.wrapped.add(observer)
-        return observer
+        return self._observer(hook, callback, code)
+
+    def adopt(self, module: Any, registered: Any, when: str) -> None:
+        """Wrap the hooks in a module's dictionary that did not come through registration."""
+        for key, callback in list(registered.items()):
+            if not hasattr(callback, MARK):
+                registered[key] = self.wrap(module, callback, when)
 
     def _serial(self, module: Any) -> int:
         if module is None:
@@ -135,8 +147,8 @@ class Hooks:
     def _hook(
         self, module: Any, callback: Any, user: Any, code: CodeType | None, when: str
     ) -> Hook:
-        calls = self._recorder.places.stack()
-        key: tuple[Any, ...] = (self._serial(module), code, calls[0] if calls else "", when)
+        place = self._recorder.places.here()
+        key: tuple[Any, ...] = (self._serial(module), code, place, when)
         hook = self._by_key.get(key)
         if hook is None:
             if len(self._by_key) >= MAX_HOOKS:
@@ -154,7 +166,7 @@ class Hooks:
                     when=when,
                     function=self._recorder.places.function(user),
                     by=_library(callback),
-                    calls=calls,
+                    calls=self._recorder.places.stack(),
                 )
         hook.registered += 1
         return hook
@@ -177,7 +189,7 @@ class Hooks:
             try:
                 module = args[0]
                 forward = recorder.current()
-                before = self._before(module, value, code, forward)
+                before = self._before(hook, module, value, code, forward)
             except Exception as error:  # noqa: BLE001 - observing must not break the run
                 recorder.fault("before a hook", error)
                 return callback(*args, **kwargs)
@@ -188,18 +200,36 @@ class Hooks:
                 recorder.fault("after a hook", error)
             return result
 
-        return _dressed(observed, callback)
+        setattr(observed, MARK, True)
+        name = getattr(callback, "__name__", None)
+        if name.__class__ is str:
+            observed.__name__ = name
+        observed.__wrapped__ = callback  # type: ignore[attr-defined]
+        return observed
 
     def _before(
-        self, module: Any, value: Any, code: CodeType | None, forward: Forward | None
+        self,
+        hook: Hook,
+        module: Any,
+        value: Any,
+        code: CodeType | None,
+        forward: Forward | None,
     ) -> _Before:
         tensors = tensors_in(value)
         before = _Before(tensors, [])
+        by_version = (
+            hook.streak >= TRUSTED_READS
+            and hook.streak % VALUE_CHECK_EVERY != 0
+            and not any(tensor.is_inference() for tensor in tensors)
+        )
+        if by_version:
+            before.versions = [tensor._version for tensor in tensors]
         habit = self._habits.get(code) if code is not None else None
         for tensor in tensors:
             size = tensor.numel()
-            copied = size <= SMALL or (
-                habit in (None, IN_PLACE) and size * tensor.element_size() <= MAX_COPIED_BYTES
+            # A function that only read so far is checked by projection; one slip and it is copied for.
+            copied = habit in (None, IN_PLACE) and (
+                size * tensor.element_size() <= MAX_COPIED_BYTES
             )
             before.copies.append(whole(tensor) if copied else None)
             view = _converted(module, tensor)
@@ -227,7 +257,10 @@ class Hooks:
         ):
             key = site if index == 0 else f"{site}#{index}"
             new = after[index] if index < len(after) else old
-            intact = self._intact(module, old, copy, seen, forward)
+            if before.versions is not None and old._version == before.versions[index]:
+                intact = True
+            else:
+                intact = self._intact(module, old, copy, seen, forward)
             if intact and (new is old or same_values(old, new)):
                 pass
             else:
@@ -237,6 +270,7 @@ class Hooks:
                 self._edit(hook, module, key, base, new, seen, forward, returned)
             if seen is not None:
                 self._activations.remember(key, number, seen)
+        hook.streak = hook.streak + 1 if habit == READ else 0
         if code is not None and self._habits.get(code) not in (habit, IN_PLACE):
             self._habits[code] = habit
         if habit == READ and forward is not None and len(forward.reads) < MAX_READS_LISTED:

@@ -66,8 +66,19 @@ class Places:
 
     def here(self) -> str:
         """The innermost bundle frame of the caller, or ""."""
-        found = self.stack(sys._getframe(1), 1)
-        return found[0] if found else ""
+        current: FrameType | None = sys._getframe(1)
+        shown = self._shown
+        for _ in range(MAX_WALK):
+            if current is None:
+                break
+            filename = current.f_code.co_filename
+            place = shown.get(filename)
+            if place is None:
+                place = self.shown(filename)
+            if place:
+                return f"{place}:{current.f_lineno}"
+            current = current.f_back
+        return ""
 
     def function(self, callback: Any) -> str:
         """Where a callable was defined: `file:line name`, "" when outside the bundle."""

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from .effects import ranges
-from .fingerprints import SAMPLE, combined, content_hash, sample, stride_of
+from .fingerprints import SAMPLE, buffer, combined, content_hash, sample, stride_of
 from .state import Recorder
 
 if TYPE_CHECKING:
     from .hooks import Hooks
 
+MAX_COMPARED_BYTES = 2**16
+PARTS_REFRESH = 64
+"""Forwards after which the list of a model's sub-modules is made anew."""
 KEPT_WHOLE = 2**16
 """Parameters up to this many elements are compared whole before every forward, larger ones sampled."""
 MAX_CHANGE_ROWS = 400
@@ -40,6 +43,9 @@ class Watched:
     first: Tensor
     step: int
     shape: tuple[int, ...]
+    memory: Any = None
+    """The parameter's bytes in place, when it is small: compared without going through torch."""
+    known: bytes = b""
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Model:
     classes: dict[Any, Any] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     last_forward: int = -1
+    parts: list[Any] = field(default_factory=list)
+    checks: int = 0
 
 
 class Models:
@@ -82,7 +90,7 @@ class Models:
         model = Model(len(self._models), weakref.ref(module), heads_of(module))
         self._models[model.id] = model
         # The sampled views share storage with the parameters: let go when the model does.
-        weakref.finalize(module, model.parameters.clear)
+        weakref.finalize(module, _let_go, model.parameters, model.parts)
         for name, part in module.named_modules():
             self._recorder.names[part] = (model.id, name.replace(WRAPPER, ""))
             if type(part) not in model.classes:
@@ -111,7 +119,7 @@ class Models:
         size = KEPT_WHOLE if parameter.numel() <= KEPT_WHOLE else SAMPLE
         view = _bits(sample(parameter, size))
         kept = view.clone()
-        return Watched(
+        watched = Watched(
             name,
             weakref.ref(parameter),
             parameter.data_ptr(),
@@ -121,6 +129,11 @@ class Models:
             stride_of(parameter.numel(), size),
             tuple(parameter.shape),
         )
+        small = parameter.numel() * parameter.element_size() <= MAX_COMPARED_BYTES
+        if small and parameter.is_contiguous() and parameter.device.type == "cpu":
+            watched.memory = buffer(parameter)
+            watched.known = bytes(watched.memory)
+        return watched
 
     def check(self, model: Model, forward: int, hooks: "Hooks") -> None:
         """Before a forward: which parameters differ from the forward before, which parts were replaced."""
@@ -139,6 +152,8 @@ class Models:
             return False
         if parameter.data_ptr() != watched.address:
             return True
+        if watched.memory is not None:
+            return bool(watched.memory.raw != watched.known)
         if parameter.is_contiguous():
             return not torch.equal(watched.view, watched.kept)
         size = KEPT_WHOLE if parameter.numel() <= KEPT_WHOLE else SAMPLE
@@ -178,20 +193,29 @@ class Models:
         )
 
     def _check_parts(self, model: Model, module: Any, hooks: "Hooks") -> None:
-        for part in module.modules():
-            if "forward" in part.__dict__:
-                self._replaced(model, part, part.__dict__["forward"], "instance")
-            for table, when in (("_forward_hooks", "output"), ("_forward_pre_hooks", "input")):
-                registered = part.__dict__.get(table)
-                if registered:
-                    for key, hook in list(registered.items()):
-                        # Written into the dictionary directly, past register_forward_hook.
-                        if hook not in hooks.wrapped:
-                            registered[key] = hooks.wrap(part, hook, when)
+        if model.checks % PARTS_REFRESH == 0:
+            model.parts[:] = module.modules()
+            model.parts.remove(module)
+        model.checks += 1
+        self._check_part(model, module, hooks)
+        for part in model.parts:
+            self._check_part(model, part, hooks)
         for owner, forward in model.classes.items():
             if owner.forward is not forward:
                 model.classes[owner] = owner.forward
                 self._replaced(model, owner, owner.forward, "class")
+
+    def _check_part(self, model: Model, part: Any, hooks: "Hooks") -> None:
+        content = part.__dict__
+        if "forward" in content:
+            self._replaced(model, part, content["forward"], "instance")
+        # Hooks written into the dictionaries directly, past register_forward_hook.
+        registered = content["_forward_hooks"]
+        if registered:
+            hooks.adopt(part, registered, "output")
+        registered = content["_forward_pre_hooks"]
+        if registered:
+            hooks.adopt(part, registered, "input")
 
     def _replaced(self, model: Model, part: Any, function: Any, what: str) -> None:
         place = part.__name__ if what == "class" else self._recorder.site(part)
@@ -293,6 +317,11 @@ def _difference(old: Watched, new: Watched) -> dict[str, Any]:
     ]
     found["sampled"] = new.step > 1
     return found
+
+
+def _let_go(*lists: list[Any]) -> None:
+    for one in lists:
+        one.clear()
 
 
 def _count(shape: tuple[int, ...]) -> int:

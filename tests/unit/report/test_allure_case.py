@@ -56,7 +56,7 @@ def claim_of(name):
 
 
 def pytest_itemcollected(item):
-    allure_case.mark_item(item, claim_of(item.name), CHECK, bundle="induction_heads")
+    allure_case.mark_item(item, claim_of(item.name), kind=CHECK.kind, dimension=CHECK.dimension, bundle="induction_heads")
 
 
 @pytest.fixture

@@ -83,6 +83,14 @@ def test_logs_may_not_lie_where_the_program_writes(tmp_path):
         choose("none").run(confinement(tmp_path, ""), tmp_path / "scratch" / "logs")
 
 
+@pytest.mark.parametrize("name", ["home", "tmp"])
+def test_what_stands_in_the_way_of_its_folders_is_told(tmp_path, name):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / name).symlink_to("/etc")
+    with pytest.raises(UsageError, match=f"{name}: in the way"):
+        choose("none").run(confinement(tmp_path, ""), tmp_path / "logs")
+
+
 def test_several_runs_at_once_do_not_mix(tmp_path):
     said = {}
 
@@ -117,7 +125,7 @@ choose("none").run(confinement(folder, source), folder / "logs")
 def test_everything_ends_when_the_caller_is_gone(tmp_path, kind):
     marker = f"marker-{os.getpid()}-{kind}"
     code = _CALLER.format(root=str(ROOT), here=str(Path(__file__).parent))
-    caller = subprocess.Popen(
+    caller = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-c", code, str(tmp_path), marker], stderr=subprocess.DEVNULL
     )
     log = tmp_path / "logs" / "stdout"

@@ -61,7 +61,10 @@ def test_memory_file_systems_are_bounded_and_the_rest_is_closed_last(asked):
 def test_no_home_no_configuration_is_shown(asked):
     given = options(asked)
     shown = {given[i + 1] for i, word in enumerate(given) if word.startswith("--ro-bind")}
-    assert not {"/", "/etc", "/home", "/root", "/var", "/run", "/proc", "/sys", str(Path.home())} & shown
+    assert (
+        not {"/", "/etc", "/home", "/root", "/var", "/run", "/proc", "/sys", str(Path.home())}
+        & shown
+    )
 
 
 def test_gpu_nodes_only_when_asked(asked, monkeypatch):

@@ -75,7 +75,9 @@ def test_a_private_environment_is_built_once_and_holds_the_package(bundle, tmp_p
     first = interpreter_for(bundle, tmp_path / "cache")
     assert isinstance(first, Interpreter)
     code = "import sys, tinything; print(tinything.version, 'pytest' in sys.modules)"
-    said = subprocess.run([first.python, "-I", "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run(  # noqa: S603 - the interpreter just built, from our own wheel
+        [first.python, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
     assert said.stdout.split() == ["1.2", "False"]
     assert "tinything==1.2 (not installed)" in first.notes[-1]
     built = first.python.parent.parent / "complete.json"
@@ -178,14 +180,18 @@ def test_pyproject_markers_and_other_tools(bundle):
     assert found.notes == ("environment.yml: another tool's declaration, not read",)
 
 
-@pytest.mark.parametrize("text", ["[project\n", "[tool.poetry]\nname = 'x'\n", "[project]\ndependencies = 3\n"])
+@pytest.mark.parametrize(
+    "text", ["[project\n", "[tool.poetry]\nname = 'x'\n", "[project]\ndependencies = 3\n"]
+)
 def test_unreadable_declarations_are_results(bundle, tmp_path, text):
     (bundle / "pyproject.toml").write_text(text)
     assert isinstance(interpreter_for(bundle, tmp_path / "cache"), NotRestored)
 
 
 def test_hashes_and_continued_lines_are_understood(bundle):
-    (bundle / "requirements.txt").write_text("numpy==1.26.0 \\\n    --hash=sha256:aa \\\n --hash=sha256:bb\n")
+    (bundle / "requirements.txt").write_text(
+        "numpy==1.26.0 \\\n    --hash=sha256:aa \\\n --hash=sha256:bb\n"
+    )
     assert declared(bundle).packages == ("numpy==1.26.0",)
 
 
@@ -205,7 +211,7 @@ def test_the_result_is_plain_json(bundle, tmp_path):
     assert json.loads(json.dumps(body))["restored"] is True
 
 
-def test_installers_see_no_secret(bundle, tmp_path, monkeypatch):
+def test_installers_see_no_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "planted-value")
     seen = {}
 
