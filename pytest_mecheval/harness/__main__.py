@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 import threading
 import time
 from pathlib import Path
@@ -67,6 +68,8 @@ def _run(name: str, body: Any, threads: int) -> int:
     from pytest_mecheval.harness.subjects import draw_prompts, load_tested
 
     torch.set_num_threads(threads)
+    # numpy 1 notices flushed subnormals when libraries ask for float limits; nothing here depends on them.
+    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(True)
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -109,7 +109,7 @@ def writing_the_system(stage: Arena) -> None:
 attempt("programs", lambda: open("/usr/bin/planted", "w"))
 attempt("libraries", lambda: open("/usr/lib/planted", "w"))
 attempt("interpreter", lambda: open(os.__file__, "r+"))
-attempt("configuration", lambda: open("/etc/ld.so.preload", "w"))
+attempt("configuration", lambda: open("/etc/planted", "w"))
 attempt("device", lambda: os.mknod("disk", 0o60600, os.makedev(7, 0)))
 attempt("run", lambda: open("/run/planted", "w"))
 attempt("root", lambda: open("/planted", "w"))
@@ -266,10 +266,21 @@ print(oct(os.stat("tool").st_mode & 0o777), os.stat("tool").st_mtime)
 
 
 def own_temporary(stage: Arena) -> None:
-    attempt = stage.run('open("/tmp/mine", "w").write("x"); print(os.listdir("/tmp"))')
+    name = f"planted-{stage.token}"
+    attempt = stage.run(
+        """
+name, = sys.argv[1:]
+open("/tmp/" + name, "w").write("x")
+print(os.listdir("/tmp"))
+""",
+        name,
+    )
+    there = Path("/tmp") / name  # noqa: S108 - that is the question
+    outside = there.exists()
+    there.unlink(missing_ok=True)
+    attempt.require(not outside, "the folder is the machine's own")
     attempt.require(attempt.succeeded, "the folder cannot be written")
-    attempt.require("'mine'" in attempt.said, "the folder does not keep files")
-    attempt.require(not Path("/tmp/mine").exists(), "/tmp is the machine's own")  # noqa: S108 - that is the question
+    attempt.require(name in attempt.said, "the folder does not keep files")
 
 
 CASES = (

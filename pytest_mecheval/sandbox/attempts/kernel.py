@@ -32,8 +32,8 @@ attempt("fanotify", lambda: call(from_table(300, 262), 0, 0))
 attempt("module", lambda: call(from_table(313, 273), 0, b"", 0))
 attempt("reboot", lambda: call(from_table(169, 142), 0xfee1dead, 672274793, 0, 0))
 attempt("syslog", lambda: call(from_table(103, 116), 3, ctypes.create_string_buffer(64), 64))
-attempt("hostname", lambda: socket.sethostname("planted"))
-attempt("clock", lambda: time.clock_settime(time.CLOCK_REALTIME, 0))
+attempt("hostname", lambda: socket.sethostname(socket.gethostname()))
+attempt("clock", lambda: time.clock_settime(time.CLOCK_REALTIME, time.time()))
 attempt("openat2", lambda: call(437, -100, b".", ctypes.create_string_buffer(24), 24))
 attempt("future call", lambda: call(520))
 import fcntl
@@ -89,15 +89,18 @@ attempt("memfd", lambda: call(from_table(319, 279), b"m", 0))
 attempt("memfd_secret", lambda: call(447, 0))
 for place in ("/dev", "/run", "/", "/var", "/etc", "/usr", "/var/tmp"):
     attempt("write " + place, lambda: open(place + "/planted", "w"))
-total = 0
+total, made = 0, []
 for place in ("/dev/shm", "/tmp"):
     for number in range(200):
         try:
-            with open(f"{place}/{number}", "wb") as stream:
+            with open(f"{place}/planted-{os.getpid()}-{number}", "xb") as stream:
+                made.append(stream.name)
                 total += stream.write(bytes(8 << 20))
         except OSError as error:
             print(place, number, error.errno)
             break
+for name in made:
+    os.unlink(name)
 print("total", total >> 20)
 """,
         memory_mib=2048,

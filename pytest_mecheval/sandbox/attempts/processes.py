@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,8 @@ from pytest_mecheval.sandbox import capabilities as can
 from pytest_mecheval.sandbox.arena import Arena, Case
 
 PLANTED = "PLANTED_API_KEY"
+ARRIVAL_SECONDS = 0.1
+"""Time for a signal to be handled."""
 
 
 def environment(stage: Arena) -> None:
@@ -134,24 +138,40 @@ attempt("kill", lambda: os.kill(victim, signal.SIGKILL))
     attempt.require(state not in "TZX", f"the victim is in state {state}")
 
 
-def killing_everything(stage: Arena) -> None:
-    """Signals to parent, group and `-1` end nobody outside, not the supervisor either."""
-    pid = stage.victim()
-    attempt = stage.run(
-        """
+_LISTENER = """
+import signal, sys, time
+signal.signal(signal.SIGWINCH, lambda *_: open(sys.argv[1], "w").close())
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def signalling_everything(stage: Arena) -> None:
+    """`-1` means every process one may signal; done with a signal that nobody minds who does not ask for it."""
+    heard = stage.outside / "heard"
+    listener = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+        [sys.executable, "-I", "-S", "-c", _LISTENER, str(heard)], stdout=subprocess.PIPE
+    )
+    with listener:
+        try:
+            if listener.stdout:
+                listener.stdout.readline()
+            attempt = stage.run(
+                """
 import signal
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for target in (os.getppid(), -1, 1):
+for target in (-1, os.getppid(), int(sys.argv[1])):
     try:
-        os.kill(target, signal.SIGTERM)
+        os.kill(target, signal.SIGWINCH)
     except OSError as error:
         print(target, error.errno)
-time.sleep(0.2)
-"""
-    )
-    attempt.require(attempt.succeeded, "the run did not survive its own signals")
-    with suppress(ChildProcessError):
-        attempt.require(os.waitpid(pid, os.WNOHANG) == (0, 0), "the victim was ended")
+""",
+                listener.pid,
+            )
+            time.sleep(ARRIVAL_SECONDS)
+        finally:
+            listener.kill()
+    attempt.require(attempt.succeeded, "it stopped early")
+    attempt.require(not heard.exists(), "a process outside was signalled")
 
 
 def limits_of_others(stage: Arena) -> None:
@@ -161,10 +181,11 @@ def limits_of_others(stage: Arena) -> None:
 import resource
 victim, caller = map(int, sys.argv[1:])
 for name, pid in (("victim", victim), ("caller", caller), ("parent", os.getppid())):
-    attempt(f"{name} rlimit", lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (16, 4096)))
-    attempt(f"{name} priority", lambda: os.setpriority(os.PRIO_PROCESS, pid, 10))
-    attempt(f"{name} affinity", lambda: os.sched_setaffinity(pid, {0}))
-    attempt(f"{name} scheduler", lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)))
+    # Values that change nothing of importance, should they get through.
+    attempt(f"{name} rlimit", lambda: resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0)))
+    attempt(f"{name} priority", lambda: os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0)))
+    attempt(f"{name} affinity", lambda: os.sched_setaffinity(pid, range(os.cpu_count())))
+    attempt(f"{name} scheduler", lambda: os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0)))
 resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
 os.setpriority(os.PRIO_PROCESS, 0, 5)
 """,
@@ -298,7 +319,7 @@ CASES = (
     Case(can.TRACING, "tracing", tracing),
     Case(can.TRACING, "first process", first_process),
     Case(can.SIGNALS_OUTSIDE, "signals", signals, control=True),
-    Case(can.SIGNALS_OUTSIDE, "killing everything", killing_everything),
+    Case(can.SIGNALS_OUTSIDE, "signalling everything", signalling_everything),
     Case(can.LIMITS_OF_OTHERS, "limits of others", limits_of_others),
     Case(can.NOTHING_LEFT, "daemons", leaving_daemons),
     Case(can.NOTHING_LEFT, "hanging daemons", hanging),

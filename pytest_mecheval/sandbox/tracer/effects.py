@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_EXAMINED = 2**22
-"""Elements compared one by one; of larger activations the first rows are."""
+MAX_EXAMINED, MIN_EXAMINED = 2**15, 4
+"""Elements compared one by one, and rows at least: of larger batches evenly spaced changed rows are."""
+SMALLEST_SHARE = 1e-9
+"""What rounding must not turn into no change."""
 TOLERANCE = 1e-6
 """Relative agreement that makes an edit constant, scaled or added."""
 MAX_RANGES = 24
@@ -35,7 +37,9 @@ def ranges(indexes: Sequence[int]) -> str:
     return ",".join(parts)
 
 
-def describe(before: Tensor, after: Tensor, heads: int, site: str) -> dict[str, Any]:
+def describe(
+    before: Tensor, after: Tensor, heads: int, site: str, moved: Tensor | None = None
+) -> dict[str, Any]:
     """Size, extent and kind of one edit.
 
     Args:
@@ -43,9 +47,12 @@ def describe(before: Tensor, after: Tensor, heads: int, site: str) -> dict[str, 
         after: as the hook left it.
         heads: attention heads of the model, 0 when unknown.
         site: where; attention patterns have their heads in axis 1.
+        moved: which slots (batch, ..., all axes but the last, which may be split into heads) differ
+            by projection, over the whole batch.
 
     Returns:
-        Fields of an `edit` row; `share` is 0 when nothing changed.
+        Fields of an `edit` row; `share` is 0 when nothing changed. Rows and positions count over the
+        whole batch, sizes and columns over the rows examined (`examined`, when not all).
     """
     if before.shape != after.shape:
         return {
@@ -55,57 +62,64 @@ def describe(before: Tensor, after: Tensor, heads: int, site: str) -> dict[str, 
             "delta_rel": None,
             "reshaped": [list(before.shape), list(after.shape)],
         }
-    rows = before.shape[0] if before.dim() else 1
-    limit = rows
-    if before.numel() > MAX_EXAMINED and rows > 1:
-        limit = max(1, MAX_EXAMINED // (before.numel() // rows))
-    old = before.detach()[:limit].float() if before.dim() else before.detach().float()[None]
-    new = after.detach()[:limit].float() if after.dim() else after.detach().float()[None]
+    old, new = before.detach(), after.detach()
+    if old.dim() == 0:
+        old, new = old[None], new[None]
+    rows = old.shape[0]
+    if moved is None:
+        moved = (old != new).any(-1) if old.dim() > 1 else old != new
+    hit = (moved.flatten(1).any(1) if moved.dim() > 1 else moved).nonzero()[:, 0]
+    limit = max(MIN_EXAMINED, MAX_EXAMINED // max(1, old.numel() // max(1, rows)))
+    if rows > limit and old.dim() > 1 and len(hit):
+        chosen = hit[:: -(-len(hit) // limit)]
+        old, new = old[chosen], new[chosen]
+    old, new = old.float(), new.float()
     changed = old != new
     delta = new - old
     lowest, highest = delta.aminmax()
     size = max(-float(lowest), float(highest))
     if math.isnan(size):
         changed &= ~(old.isnan() & new.isnan())
-    count = int(changed.sum())
+    count = int(torch.count_nonzero(changed))
     if count == 0:
         return {"share": 0.0}
     norm = float(old.norm())
-    moved = float(delta.norm())
+    length = float(delta.norm())
+    share = count / changed.numel() * (len(hit) / rows if old.shape[0] < rows else 1.0)
     found: dict[str, Any] = {
         "kind": "other",
         "delta_max": _finite(size),
-        "delta_rel": _finite(moved / norm) if norm > 0 else None,
-        "share": round(count / changed.numel(), 6),
+        "delta_rel": _finite(length / norm) if norm > 0 else None,
+        "share": max(round(share, 6), SMALLEST_SHARE),
         "shape": list(before.shape),
+        "rows": len(hit),
     }
-    if limit < rows:
-        found["examined"] = limit
-    slots = changed.any(-1) if changed.dim() > 1 else changed
-    found["rows"] = int(slots.flatten(1).any(1).sum()) if slots.dim() > 1 else int(slots.sum())
-    found.update(extent(changed, slots, heads, site))
+    if old.shape[0] < rows:
+        found["examined"] = old.shape[0]
+    found.update(extent(changed, moved, heads, site))
     found.update(written(old, new, changed, delta))
     return found
 
 
-def extent(changed: Tensor, slots: Tensor, heads: int, site: str) -> dict[str, str]:
+def extent(changed: Tensor, moved: Tensor, heads: int, site: str) -> dict[str, str]:
     """Heads, positions and columns that changed, as ranges; an axis changed throughout says `all`.
 
     Args:
-        changed: which elements, shape (batch, ...).
-        slots: `changed` reduced over the last axis.
+        changed: which elements, shape (rows examined, ...).
+        moved: which slots, over the whole batch.
         heads: attention heads of the model, 0 when unknown.
         site: where.
     """
     found: dict[str, str] = {}
     rank = changed.dim()
-    if rank == 4:
+    if rank == 4 and moved.dim() == 3:
         axis = head_axis(tuple(changed.shape), heads, site)
-        table = slots.any(0)
+        table = moved.any(0)
         found["heads"] = _shown(table.any(2 - axis))
         found["positions"] = _shown(table.any(axis - 1))
     elif rank == 3:
-        found["positions"] = _shown(slots.any(0))
+        positions = moved.any(0)
+        found["positions"] = _shown(positions.any(1) if positions.dim() > 1 else positions)
         columns = changed.flatten(0, 1).any(0)
         width = changed.shape[2]
         if heads > 1 and width % heads == 0 and width > heads:

@@ -1,6 +1,7 @@
 """Root calls of models: what went in, what came out, from where, and how long it took."""
 
 # ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
+import ctypes
 import hashlib
 import sys
 import time
@@ -20,6 +21,8 @@ MAX_ROWS_HASHED = 2048
 MAX_BATCHES = 4096
 """Distinct input batches written with their rows; later ones are counted."""
 OUTPUT_SAMPLE = 1024
+MT19937_BYTES = 625 * 4
+"""624 words of state and the position."""
 INPUT_NAMES = ("input_ids", "inputs_embeds", "tokens", "input", "x", "idx")
 
 
@@ -189,9 +192,17 @@ def generators() -> str:
     text = state_hash(torch.default_generator.get_state())
     numpy = sys.modules.get("numpy")
     if numpy is not None and hasattr(numpy, "random"):
-        legacy = numpy.random.get_state()
-        text += f"{zlib.crc32(legacy[1].tobytes()) ^ int(legacy[2]):08x}"
+        text += f"{numpy_state(numpy):08x}"
     return text
+
+
+def numpy_state(numpy: Any) -> int:
+    """Hash of numpy's global generator, read in place: `get_state` copies for 40 microseconds."""
+    source = numpy.random.mtrand._rand._bit_generator
+    if type(source).__name__ == "MT19937":
+        address = source.ctypes.state_address
+        return zlib.crc32((ctypes.c_char * MT19937_BYTES).from_address(address))
+    return zlib.crc32(repr(source.state).encode())
 
 
 def _any_tensors(value: Any) -> list[Tensor]:

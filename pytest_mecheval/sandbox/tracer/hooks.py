@@ -56,7 +56,7 @@ class Hook:
 class _Before:
     tensors: list[Tensor]
     copies: list[Tensor | None]
-    projections: list[Tensor | None] = field(default_factory=list)
+    projections: list[Tensor] = field(default_factory=list)
     versions: list[int] | None = None
 
 
@@ -147,7 +147,10 @@ class Hooks:
     def _hook(
         self, module: Any, callback: Any, user: Any, code: CodeType | None, when: str
     ) -> Hook:
-        place = self._recorder.places.here()
+        places = self._recorder.places
+        # A library's callback (a cache) does the same wherever it is asked for; forwards say where.
+        own = code is not None and places.shown(code.co_filename)
+        place = places.here() if own else ""
         key: tuple[Any, ...] = (self._serial(module), code, place, when)
         hook = self._by_key.get(key)
         if hook is None:
@@ -164,9 +167,9 @@ class Hooks:
                     site=hook.site,
                     of=type(module).__name__ if module is not None else "every module",
                     when=when,
-                    function=self._recorder.places.function(user),
+                    function=places.function(user),
                     by=_library(callback),
-                    calls=self._recorder.places.stack(),
+                    calls=places.stack(),
                 )
         hook.registered += 1
         return hook
@@ -261,15 +264,15 @@ class Hooks:
                 intact = True
             else:
                 intact = self._intact(module, old, copy, seen, forward)
-            if intact and (new is old or same_values(old, new)):
-                pass
-            else:
+            now = seen
+            if new is not old or not intact:
+                now = projection(_converted(module, new), forward.heads if forward else 0)
+            if not intact or (new is not old and not _equal(seen, now, old, new)):
                 returned = new is not old and intact
                 habit = RETURNS if returned else IN_PLACE
                 base = copy if copy is not None else (old if intact else None)
-                self._edit(hook, module, key, base, new, seen, forward, returned)
-            if seen is not None:
-                self._activations.remember(key, number, seen)
+                self._edit(hook, module, key, base, new, seen, now, forward, returned)
+            self._activations.remember(key, number, seen)
         hook.streak = hook.streak + 1 if habit == READ else 0
         if code is not None and self._habits.get(code) not in (habit, IN_PLACE):
             self._habits[code] = habit
@@ -281,14 +284,12 @@ class Hooks:
         module: Any,
         old: Tensor,
         copy: Tensor | None,
-        seen: Tensor | None,
+        seen: Tensor,
         forward: Forward | None,
     ) -> bool:
         """True when the hook left the tensor it was given as it was."""
-        if copy is not None:
-            return same_values(copy, old.detach())
         now = projection(_converted(module, old), forward.heads if forward else 0)
-        return seen is None or same_values(seen, now)
+        return _equal(seen, now, old if copy is None else copy, old)
 
     def _edit(
         self,
@@ -297,20 +298,21 @@ class Hooks:
         site: str,
         old: Tensor | None,
         new: Tensor,
-        seen: Tensor | None,
+        seen: Tensor,
+        now: Tensor,
         forward: Forward | None,
         returned: bool,
     ) -> None:
         heads = forward.heads if forward else 0
         if old is None:
             # Edited in place by a function that had only read before: the projection is all we have.
-            now = projection(_converted(module, new), heads)
-            assert seen is not None  # noqa: S101 - an edit without a copy was found by projection
             found = describe(seen.unsqueeze(-1), now.unsqueeze(-1), heads, site)
             found["approximate"] = True
         else:
-            found = describe(_converted(module, old), _converted(module, new), heads, site)
-            now = None
+            moved = seen != now if seen.shape == now.shape else None
+            if moved is not None and bool(seen.isnan().any()):
+                moved = None  # NaN differs from itself; the elements are asked instead
+            found = describe(_converted(module, old), _converted(module, new), heads, site, moved)
         if found["share"] == 0.0:
             return
         hook.edited += 1
@@ -319,9 +321,7 @@ class Hooks:
         if hook.edited > MAX_EDIT_ROWS_PER_HOOK:
             self._recorder.ledger.dropped["edit"] += 1
             return
-        if found["kind"] != "zero" and "reshaped" not in found and seen is not None:
-            if now is None:
-                now = projection(_converted(module, new), heads)
+        if found["kind"] != "zero" and "reshaped" not in found:
             number = forward.id if forward else -1
             origin = self._activations.origin(site, number, seen, now)
             if origin is not None:
@@ -349,6 +349,13 @@ class Hooks:
                     if hook.site:
                         self._recorder.ledger.add("site", hook=hook.id, site=hook.site)
         return [[one.id, one.registered, one.called, one.edited] for one in self._by_key.values()]
+
+
+def _equal(seen: Tensor, now: Tensor, before: Tensor, after: Tensor) -> bool:
+    """Equal by projection; element by element where NaN or infinity make projections blind."""
+    if not torch.equal(seen, now):
+        return bool(seen.isnan().any()) and same_values(before, after)
+    return True
 
 
 def _converted(module: Any, tensor: Tensor) -> Tensor:
