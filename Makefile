@@ -40,6 +40,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/session.py
 	$(BIN)/python benchmarks/sandbox_startup.py
+	$(BIN)/python benchmarks/tracer_overhead.py
 
 # The harness against three generations of transformer-lens, each in an environment of its own.
 compat: .venv-compat-2.18.0/.done .venv-compat-3.9.0/.done .venv-compat-4.3.0/.done

@@ -10,6 +10,7 @@ from pytest_mecheval.bundle.problems import suggestion, validation_problems
 from pytest_mecheval.checks.check import AnyCheck, Subject, TaskFacts
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.checks.spec import Spec
+from pytest_mecheval.checks.stated_numbers import states
 from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.vocabulary import Component, ModelShape
 from pytest_mecheval.wire import PlanStep
@@ -64,8 +65,18 @@ def bind(
     bound = []
     for claim, check, spec in typed:
         subject = Subject(shape, tasks, claimed, frozenset(claim.operationalised))
-        faults = check.problems(spec, subject)
+        faults = (*check.problems(spec, subject), *_unquoted(claim, check, spec))
         problems.extend(f"claim '{claim.id}': {text}" for text in faults)
         if not faults:
             bound.append(BoundClaim(claim, check, spec, subject, check.plan(spec, subject)))
     return tuple(bound), tuple(problems)
+
+
+def _unquoted(claim: Claim, check: AnyCheck, spec: Spec) -> tuple[str, ...]:
+    """Figures that the quoted sentence does not state, unless the evaluator says to have read them into it."""
+    return tuple(
+        f"field '{name}': the quote does not state {figure} (quote the sentence that does, "
+        f"or list '{name}' under operationalised)"
+        for name, figure in check.figures(spec).items()
+        if name not in claim.operationalised and not states(claim.quote.text, figure)
+    )

@@ -75,6 +75,8 @@ class Check(Generic[S]):
     examples: tuple[Example, ...]
     claimed: Callable[[S], tuple[str, ...]] = lambda _spec: ()
     """Components the claim says matter; they never serve as controls for any claim of the bundle."""
+    figures: Callable[[S], Mapping[str, str]] = lambda _spec: {}
+    """Numbers the claim says the text states, by field: the quote must contain them."""
     functional: bool = True
     """False for structure: passing says nothing about what the model does, so it cannot carry a run."""
     problems: Callable[[S, Subject], tuple[str, ...]] = field(default=lambda _spec, _subject: ())

@@ -49,8 +49,8 @@ class Comparison:
             evidence.values(step) for step in self.baseline_steps()
         )
         exhaustive = evidence[self.baseline_steps()[2]].exhaustive
-        clip = clip_for(self.metric, cal_clean, cal_other, needed)
-        inference = Inference(clip, exhaustive, evidence.tolerance)
+        clip = clip_for(self.metric, cal_clean, cal_other)
+        inference = Inference(clip, exhaustive, evidence.tolerance, reach=needed)
         return Baselines(self, cal_clean, cal_other, clean, other, inference)
 
 

@@ -80,9 +80,10 @@ def sham_battery(claimed: Claimed, inference: Inference) -> Shams:
 def _judge(claimed: Claimed, inference: Inference) -> tuple[Verdict, str, float]:
     margin = claimed.effect - claimed.needed
     refute_alpha = ALPHA / SUB_CHECKS if claimed.special else ALPHA
-    guard, p_value = inference.guard, inference.p_above(margin, 0.0)
-    if inference.falls_below(margin, 0.0, refute_alpha):
-        if not inference.falls_below(margin, -guard, refute_alpha):
+    wide = inference.for_margins
+    guard, p_value = inference.guard, wide.p_above(margin, 0.0)
+    if wide.falls_below(margin, 0.0, refute_alpha):
+        if not wide.falls_below(margin, -guard, refute_alpha):
             return Verdict.INCONCLUSIVE, "numerical", p_value
         return Verdict.REFUTED, _why_refuted(claimed, inference), p_value
     if claimed.special:
@@ -90,9 +91,9 @@ def _judge(claimed: Claimed, inference: Inference) -> tuple[Verdict, str, float]
         p_value = max(p_value, special_p)
         if special is not Verdict.SUPPORTED:
             return special, code, p_value
-    if not inference.exceeds(margin, 0.0):
+    if not wide.exceeds(margin, 0.0):
         return Verdict.INCONCLUSIVE, "underpowered", p_value
-    if not inference.exceeds(margin, guard):
+    if not wide.exceeds(margin, guard):
         return Verdict.INCONCLUSIVE, "numerical", p_value
     return Verdict.SUPPORTED, "", p_value
 

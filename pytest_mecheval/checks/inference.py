@@ -4,7 +4,7 @@ Keeps alpha, clipping and the exhaustive case in one place, so that every kind d
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ NUMERIC_GUARD = 2.0
 """A bound this many tolerances from the threshold is not decided (METHODS R07)."""
 
 
-def clip_for(metric: Metric, clean: Values, counterfactual: Values, needed: float = 0.0) -> float:
+def clip_for(metric: Metric, clean: Values, counterfactual: Values) -> float:
     """Largest |effect| that counts, fixed on calibration data, metric's unit.
 
     Shares are bounded by 1. Otherwise twice the larger median score of the two unedited runs, so an
@@ -28,7 +28,7 @@ def clip_for(metric: Metric, clean: Values, counterfactual: Values, needed: floa
     if metric in (Metric.ACCURACY, Metric.PROB):
         return 1.0
     return max(
-        threshold.clip_bound(clean, counterfactual=counterfactual, threshold=needed),
+        threshold.clip_bound(clean, counterfactual=counterfactual),
         threshold.clip_bound(counterfactual),
     )
 
@@ -49,6 +49,17 @@ class Inference:
     """The units are all there are: bounds equal the mean."""
     tolerance: float = 0.0
     """Numeric deviation of the measuring paths."""
+    reach: float = 0.0
+    """Largest constant threshold a claim states, metric's unit; 0 when it states none."""
+
+    @property
+    def for_margins(self) -> "Inference":
+        """The same with a clip at least twice the stated threshold, so that no margin is tested at the edge.
+
+        Only margins need it: a clip widened for an absurd threshold could not even show that the
+        model does the task, and the claim would escape as not testable.
+        """
+        return replace(self, clip=max(self.clip, threshold.THRESHOLD_FACTOR * abs(self.reach)))
 
     def lower(self, values: Values, alpha: float = ALPHA) -> float:
         """The mean lies below this with probability at most alpha."""

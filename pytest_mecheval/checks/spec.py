@@ -8,6 +8,10 @@ from pytest_mecheval.errors import UsageError
 from pytest_mecheval.vocabulary import AblationValue, Component, Metric
 
 
+LARGEST_THRESHOLD = 1e6
+"""Nats: far beyond what any model's logits reach, and small enough to compute with."""
+
+
 class Spec(BaseModel):
     """What one kind of claim must say before it can be checked; unknown fields are errors."""
 

@@ -9,9 +9,9 @@ import json
 import os
 import signal
 import sys
-import warnings
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from pytest_mecheval.errors import SubjectError
+from pytest_mecheval.errors import HarnessError, SubjectError
 from pytest_mecheval.harness.group import Loaded, Prompts
 from pytest_mecheval.harness.loading import load
 from pytest_mecheval.harness.selftest import choose_runner
@@ -15,6 +15,9 @@ from pytest_mecheval.wire import Job, Slice
 
 CALIBRATION_PROMPTS = 64
 """DESIGN section 12: size of the calibration split."""
+
+SHOWN_WEIGHTS = 3
+"""Broken weights named in one error text; the rest is counted."""
 
 
 def load_tested(job: Job, device: str) -> Loaded:
@@ -28,8 +31,25 @@ def load_tested(job: Job, device: str) -> Loaded:
         raise SubjectError(f"device {device!r} is not available here (available: cpu)")
     with torch.inference_mode():
         subject = load(job.model, device)
-        runner, reason = choose_runner(subject)
+        try:
+            runner, reason = choose_runner(subject)
+        except HarnessError:
+            # Weights that are no numbers fail every comparison of the self-test: theirs, not ours.
+            if names := _not_finite(subject.library.module):
+                raise SubjectError(f"weights are infinite or no numbers: {names}") from None
+            raise
     return Loaded(subject, runner, reason)
+
+
+def _not_finite(module: torch.nn.Module) -> str:
+    """The first parameters that hold a value that is no finite number, or an empty text."""
+    broken = [
+        name.removeprefix("_original_component.").replace("._original_component", "")
+        for name, weight in module.named_parameters()
+        if not bool(torch.isfinite(weight).all())
+    ]
+    shown = ", ".join(broken[:SHOWN_WEIGHTS])
+    return f"{shown} and {len(broken) - SHOWN_WEIGHTS} more" if len(broken) > SHOWN_WEIGHTS else shown
 
 
 def draw_prompts(job: Job) -> Prompts:

@@ -49,9 +49,11 @@ class Sources:
     salt: str
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
-        """Why these steps cannot be measured, or an empty text; documents need no model."""
+        """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""
         for step in steps:
             if isinstance(step.probe, Document):
+                if self.model.shape is None:
+                    return self.model.unavailable
                 continue
             if self.model.unavailable:
                 return self.model.unavailable
@@ -89,7 +91,17 @@ def model_source(root: Path, section: ModelSection | None) -> Model:
     try:
         return _hub_model(section) if section.loader == "hub" else _file_model(root, section)
     except (SubjectError, BundleError) as error:
-        return Model(unavailable=f"model: {error}")
+        return Model(shape=_shape(root, section), unavailable=f"model: {error}")
+
+
+def _shape(root: Path, section: ModelSection) -> ModelShape | None:
+    """The size a readable configuration states, although the weights cannot be used."""
+    try:
+        if section.loader == "hub":
+            return read_shape(hub_config(section.name or "", section.revision or "main"))
+        return read_shape(stated_file(root, section.config or ""))
+    except (SubjectError, BundleError):
+        return None
 
 
 def _file_model(root: Path, section: ModelSection) -> Model:

@@ -19,7 +19,7 @@ from pytest_mecheval.checks.check import Check, Subject
 from pytest_mecheval.checks.edit_effect import Baselines, Comparison
 from pytest_mecheval.checks.effect_rule import Claimed, Ruling, rule
 from pytest_mecheval.checks.pool import control_edits
-from pytest_mecheval.checks.spec import InterventionSpec
+from pytest_mecheval.checks.spec import LARGEST_THRESHOLD, InterventionSpec
 from pytest_mecheval.checks.worked import edit_scores, example
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence, Values
@@ -30,7 +30,7 @@ from pytest_mecheval.wire import Intervention, PlanStep
 class AblationSpec(InterventionSpec):
     """What an ablation claim must say before it can be checked."""
 
-    min_drop: Annotated[float, Field(gt=0)] | None = None
+    min_drop: Annotated[float, Field(gt=0, le=LARGEST_THRESHOLD)] | None = None
     """Smallest mean damage that supports the claim, metric's unit; absent: the default threshold."""
     direction: Literal["harms", "helps"] = "harms"
     """`harms`: ablating makes the metric worse; `helps`: the components suppress the behaviour."""
@@ -82,7 +82,10 @@ def decide(spec: AblationSpec, subject: Subject, evidence: Evidence) -> Decision
     ruling = rule(claimed, baselines.inference)
     ruling = _unless_redundant(ruling, spec, baselines, evidence, edit, delta)
     ruling = _unless_method_conditional(ruling, spec, subject, baselines, evidence, effect)
-    estimate = baselines.inference.estimate(effect, spec.metric.unit)
+    # A supported threshold may lie beyond the plain clip; the estimate must then reach it too.
+    supported = ruling.verdict is Verdict.SUPPORTED
+    scale = baselines.inference.for_margins if supported else baselines.inference
+    estimate = scale.estimate(effect, spec.metric.unit)
     named = " + ".join(spec.components)
     verb = "damages" if spec.direction == "harms" else "improves"
     return Decision(

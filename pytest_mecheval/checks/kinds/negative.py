@@ -3,7 +3,7 @@
 Question: is the effect of ablating the components smaller than anything that would matter?
 Null: the mean effect lies outside plus or minus `margin` (absent: a tenth of the metric's range) under at least one of the ablation values.
 Statistic: two one-sided tests (equivalence) with betting bounds, for the stated value, for resample and for mean, alone and added to the joint ablation of same-role heads; all must hold.
-Blind spots: says nothing about other tasks; equivalence is only as fine as the margin. The positive control must show that the same n detects an effect five margins large, else VACUOUS.
+Blind spots: says nothing about other tasks; equivalence is only as fine as the margin. The positive control, everything ablated at the same positions, must show that the same n detects an effect five margins large, else VACUOUS.
 Source: Lakens 2017, doi:10.1177/1948550617697177 (TOST); METHODS C-NEG, 3.4, V06.
 """
 
@@ -17,7 +17,7 @@ from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject, no_negation
 from pytest_mecheval.checks.edit_effect import Baselines, Comparison
 from pytest_mecheval.checks.inference import ALPHA, Inference
-from pytest_mecheval.checks.spec import InterventionSpec
+from pytest_mecheval.checks.spec import LARGEST_THRESHOLD, InterventionSpec
 from pytest_mecheval.checks.worked import edit_scores, example
 from pytest_mecheval.evidence.decision import Control, Decision
 from pytest_mecheval.evidence.measurement import Evidence, Values
@@ -34,7 +34,7 @@ SENSITIVITY = 5.0
 class NegativeSpec(InterventionSpec):
     """What a claim that something does not matter must say before it can be checked."""
 
-    margin: Annotated[float, Field(gt=0)] | None = None
+    margin: Annotated[float, Field(gt=0, le=LARGEST_THRESHOLD)] | None = None
     """Largest effect that still counts as none, metric's unit; absent: a tenth of the range."""
 
 
@@ -46,7 +46,7 @@ def plan(spec: NegativeSpec, subject: Subject) -> tuple[PlanStep, ...]:
     return (
         *comparison.baseline_steps(),
         *(comparison.run("evaluation", edit) for edit in _edits(spec).values()),
-        comparison.run("evaluation", steps.everything(subject, spec.value)),
+        comparison.run("evaluation", _positive_control(spec, subject)),
     )
 
 
@@ -63,8 +63,7 @@ def decide(spec: NegativeSpec, subject: Subject, evidence: Evidence) -> Decision
     effects = _effects(spec, baselines, evidence)
     worst = max(effects, key=lambda name: abs(float(effects[name].mean())))
     estimate = baselines.inference.estimate(effects[worst], spec.metric.unit)
-    control = steps.everything(subject, spec.value)
-    positive = baselines.effect(evidence, "evaluation", control)
+    positive = baselines.effect(evidence, "evaluation", _positive_control(spec, subject))
     verdict, code = _verdict(effects, positive, margin, baselines)
     p_values = [_tost_p(values, margin, baselines) for values in effects.values()]
     return Decision(
@@ -132,6 +131,11 @@ def _edits(spec: NegativeSpec) -> Mapping[str, Intervention]:
         edits["with same-role heads"] = replace(edit, joint="with_partners")
         edits["same-role heads only"] = replace(edit, joint="partners_only")
     return edits
+
+
+def _positive_control(spec: NegativeSpec, subject: Subject) -> Intervention:
+    """Everything ablated at the claim's own positions: where nothing matters, nothing can be shown not to."""
+    return replace(steps.everything(subject, spec.value), positions=spec.positions)
 
 
 def _comparison(spec: NegativeSpec) -> Comparison:

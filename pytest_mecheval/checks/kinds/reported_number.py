@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject
 from pytest_mecheval.checks.inference import ALPHA, Inference, clip_for, damage
-from pytest_mecheval.checks.spec import ComponentName, MeasuredSpec, distinct
+from pytest_mecheval.checks.spec import LARGEST_THRESHOLD, ComponentName, MeasuredSpec, distinct
 from pytest_mecheval.checks.worked import CLEAN, edit_scores, example
 from pytest_mecheval.evidence.decision import Decision, Estimate
 from pytest_mecheval.evidence.measurement import Evidence, Values
@@ -40,7 +40,8 @@ PERTURBED_UNITS = 3.0
 
 
 def _number(text: str) -> str:
-    Stated(text)
+    if abs(Stated(text).value) > LARGEST_THRESHOLD:
+        raise ValueError(f"{text!r} is beyond what can be measured (up to {LARGEST_THRESHOLD:g})")
     return text
 
 
@@ -88,7 +89,11 @@ def decide(spec: ReportedNumberSpec, subject: Subject, evidence: Evidence) -> De
     estimate = _estimate(spec, values, inference)
     stated = Stated(spec.number)
     reach = 0.0 if inference.exhaustive else _their_error(spec, values, stated)
-    verdict, code = _compare(spec, stated, estimate, reach + inference.tolerance)
+    if spec.quantity == "attention" and not values.any():
+        # Softmax leaves something everywhere it may look, so zeros on every prompt are the causal mask's.
+        verdict, code = Verdict.VACUOUS, "the causal mask makes it zero in any model"
+    else:
+        verdict, code = _compare(spec, stated, estimate, reach + inference.tolerance)
     unit = _unit(spec)
     low, high = stated.interval
     notes = [f"stated {spec.number} means {low:.6g} to {high:.6g}"]
@@ -142,7 +147,10 @@ def _values(spec: ReportedNumberSpec, evidence: Evidence) -> tuple[Values, Infer
     clean, other = (evidence.values(step) for step in _calibration_steps(spec))
     exhaustive = evidence[_number_step(spec)].exhaustive
     inference = Inference(
-        clip_for(metric, clean, other, Stated(spec.number).value), exhaustive, evidence.tolerance
+        clip_for(metric, clean, other),
+        exhaustive,
+        evidence.tolerance,
+        reach=Stated(spec.number).value,
     )
     values = evidence.values(_number_step(spec))
     if spec.quantity == "damage":
@@ -157,7 +165,7 @@ def _estimate(spec: ReportedNumberSpec, values: Values, inference: Inference) ->
         mean = float(values.mean())
         return Estimate(mean, low, high, ALPHA / 2, values.size, "", "Clopper-Pearson")
     if inference.exhaustive or np.ptp(values) == 0:
-        return inference.estimate(values, _unit(spec), ALPHA / 2)
+        return inference.for_margins.estimate(values, _unit(spec), ALPHA / 2)
     # Digits need a narrow interval, and no threshold is tested where bootstrap-t would be too bold.
     low = bootstrap.lower_bound(values, alpha=ALPHA / 2, seed=BOOTSTRAP_SEED)
     high = bootstrap.upper_bound(values, alpha=ALPHA / 2, seed=BOOTSTRAP_SEED)
@@ -263,6 +271,8 @@ def problems(spec: ReportedNumberSpec, subject: Subject) -> tuple[str, ...]:
         found.append(f"quantity {spec.quantity} needs a metric (allowed: {', '.join(Metric)})")
     if spec.quantity == "damage" and not spec.components:
         found.append("quantity damage needs components")
+    if spec.metric is Metric.KL and not spec.components:
+        found.append("kl of the unedited model is 0 by definition; name components and value")
     if bool(spec.components) != (spec.value is not None):
         found.append("components and value go together: what is edited, and what is written")
     return tuple(found)
@@ -289,6 +299,7 @@ CHECK = Check(
     decide=decide,
     negate=negate,
     refuted_by=refuted_by,
+    figures=lambda spec: {"number": spec.number},
     problems=problems,
     doc=__doc__,
     examples=(

@@ -10,7 +10,7 @@ Source: METHODS G01, G04, 2.5.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pytest_mecheval.bundle.problems import validation_problems
 from pytest_mecheval.checks.check import AnyCheck, Check, Example, Subject, no_negation
@@ -67,6 +67,20 @@ SEVERITY = (
 )
 
 
+STATED = "fresh"
+"""The stratum every claim is measured on anyway; by itself it shows no generality."""
+
+
+def _generalising(strata: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(strata)) != len(strata):
+        raise ValueError("names a stratum twice")
+    if set(strata) == {STATED}:
+        raise ValueError(
+            f"`{STATED}` alone is the stated distribution; name another stratum too, or make the inner claim"
+        )
+    return strata
+
+
 class ScopeSpec(Spec):
     """What a claim of generality must say before it can be checked."""
 
@@ -74,7 +88,7 @@ class ScopeSpec(Spec):
     """Kind of the claim that is said to be general."""
     spec: Mapping[str, Any]
     """That kind's own fields, without `stratum`."""
-    strata: Annotated[tuple[str, ...], Field(min_length=1)]
+    strata: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_generalising)]
     """Strata on which it must hold, such as fresh, new_entities, new_lengths."""
 
     @model_validator(mode="after")
@@ -148,6 +162,11 @@ def claimed(spec: ScopeSpec) -> tuple[str, ...]:
     return names
 
 
+def figures(spec: ScopeSpec) -> Mapping[str, str]:
+    """Numbers the inner claim says the text states."""
+    return INNER[spec.check].figures(next(iter(_inner(spec).values())))
+
+
 def problems(spec: ScopeSpec, subject: Subject) -> tuple[str, ...]:
     """The inner kind's problems on any stratum."""
     check = INNER[spec.check]
@@ -194,6 +213,7 @@ CHECK = Check(
     negate=no_negation,
     refuted_by=refuted_by,
     claimed=claimed,
+    figures=figures,
     problems=problems,
     doc=__doc__,
     examples=(

@@ -1,6 +1,5 @@
 """Connects the parts that need torch, at the moment the bundle has imported it."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import argparse
 import importlib
 import sys
@@ -20,7 +19,11 @@ from .state import Recorder
 from .weights import Models
 
 MAX_TOTALS_PER_ROW = 1500
-BRIDGE = "transformer_lens.model_bridge.transformer_bridge"
+BRIDGES = (
+    "transformer_lens.model_bridge.transformer_bridge",
+    "transformer_lens.model_bridge.bridge",
+)
+"""Where the bridge class lives since 4.0, and in 3.x."""
 BRIDGE_SOURCES = {
     "transformer_lens.model_bridge.sources.native": ("boot_native",),
     "transformer_lens.model_bridge.sources.transformers": ("boot_transformers",),
@@ -63,7 +66,8 @@ class TorchPart:
         on = self._imports.on
         on("safetensors.torch", self._safetensors_torch)
         on("transformers.modeling_utils", self.loads.transformers_loaded)
-        on(BRIDGE, lambda found: self.forwards.watch_forward(found.TransformerBridge))
+        for name in BRIDGES:
+            on(name, lambda found: self.forwards.watch_forward(found.TransformerBridge))
         for name, builders in BRIDGE_SOURCES.items():
             on(name, self._bridge_source(builders))
         on(HOOKED, self._hooked_transformer)
@@ -71,9 +75,10 @@ class TorchPart:
 
     def _bridge_source(self, builders: tuple[str, ...]) -> Callable[[ModuleType], None]:
         def loaded(_: ModuleType) -> None:
-            bridge = sys.modules[BRIDGE].TransformerBridge
-            for name in builders:
-                self.loads.watch_builder(bridge, name)
+            for place in BRIDGES:
+                bridge = getattr(sys.modules.get(place), "TransformerBridge", None)
+                for name in builders if bridge is not None else ():
+                    self.loads.watch_builder(bridge, name)
 
         return loaded
 

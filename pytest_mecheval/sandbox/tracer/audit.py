@@ -1,6 +1,5 @@
 """Files of the bundle that were opened, removed or renamed, and attempts to leave: processes, sockets."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import hashlib
 import os
 import sys

@@ -1,6 +1,5 @@
 """Runs a notebook's cells in one namespace, in this process: no kernel, no sockets."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import ast
 import asyncio
 import builtins

@@ -1,6 +1,5 @@
 """Root calls of models: what went in, what came out, from where, and how long it took."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import ctypes
 import hashlib
 import sys

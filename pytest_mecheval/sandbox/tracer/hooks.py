@@ -5,7 +5,6 @@ would see the value as it was. Version counters and identities are not asked: in
 none, read-only caching hooks of transformer_lens return new tensors, and `.data` writes leave no trace.
 """
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -7,14 +7,16 @@ from types import ModuleType
 from typing import Any
 
 Callback = Callable[[ModuleType], None]
+Failed = Callable[[str, BaseException], None]
 
 
 class _Loader:
     """The module's own loader, plus a call after `exec_module`."""
 
-    def __init__(self, loader: Any, callback: Callback) -> None:
+    def __init__(self, loader: Any, callback: Callback, failed: Failed) -> None:
         self._loader = loader
         self._callback = callback
+        self._failed = failed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -29,13 +31,21 @@ class _Loader:
             spec.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        self._callback(module)
+        try:
+            self._callback(module)
+        except Exception as error:  # noqa: BLE001 - the bundle's import must succeed all the same
+            self._failed(f"after importing {module.__name__}", error)
 
 
 class AfterImport:
-    """A finder that only watches: the other finders find, we are told when they are done."""
+    """A finder that only watches: the other finders find, we are told when they are done.
 
-    def __init__(self) -> None:
+    Args:
+        failed: told when a callback raised.
+    """
+
+    def __init__(self, failed: Failed) -> None:
+        self._failed = failed
         self._callbacks: dict[str, Callback] = {}
 
     def on(self, name: str, callback: Callback) -> None:
@@ -62,7 +72,7 @@ class AfterImport:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader, callback)  # type: ignore[assignment]
+                    spec.loader = _Loader(spec.loader, callback, self._failed)  # type: ignore[assignment]
                 return spec
         self._callbacks[name] = callback
         return None

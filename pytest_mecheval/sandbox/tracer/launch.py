@@ -1,6 +1,5 @@
 """Command line of the tracer: set up, run the bundle's entry point as `__main__`, close the ledger."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import argparse
 import atexit
 import os
@@ -36,7 +35,7 @@ class Session:
         self.recorder = Recorder(self.ledger, self.places)
         self.audit = Audit(self.recorder)
         self.seeds = Seeds(self.recorder, options.seed_shift)
-        self.imports = AfterImport()
+        self.imports = AfterImport(self.recorder.fault)
         self.streams = (
             Recording(sys.stdout, self.recorder, "stdout"),
             Recording(sys.stderr, self.recorder, "stderr"),

@@ -1,6 +1,5 @@
 """Model loads: from which file or name, with what content; and the sham weights handed out instead."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import json
 import os
 from collections.abc import Callable, Mapping

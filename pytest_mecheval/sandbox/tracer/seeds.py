@@ -1,6 +1,5 @@
 """Seeds: which generator was seeded with what from where; optionally every seed shifted by a constant."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import random
 from collections import Counter
 from collections.abc import Callable

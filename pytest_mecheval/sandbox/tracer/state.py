@@ -1,6 +1,5 @@
 """What all parts of the tracer share: the ledger, the places, the forward that is running, the names."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import threading
 import weakref
 from collections import Counter

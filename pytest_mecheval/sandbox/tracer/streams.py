@@ -1,6 +1,5 @@
 """Standard output, line by line: the numbers printed and the line of code that printed them."""
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import re
 import sys
 import threading

@@ -3,7 +3,6 @@
 Values are compared, not versions: `.data` and numpy writes leave version counters as they are.
 """
 
-# ruff: noqa: TID252 - loaded under a private name, so only relative imports resolve
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
