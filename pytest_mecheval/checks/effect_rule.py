@@ -17,6 +17,8 @@ from pytest_mecheval.stats import betting, family, shams
 from pytest_mecheval.stats import controls as control_tests
 from pytest_mecheval.vocabulary import Verdict
 
+UNDERPOWERED = "underpowered"
+"""Reason code: the interval spans the threshold."""
 NOT_SPECIAL_SHARE = 0.9
 """A control this close to the claimed effect makes a claim of being special false (DESIGN 12)."""
 SUB_CHECKS = 2
@@ -59,7 +61,7 @@ def rule(claimed: Claimed, inference: Inference) -> Ruling:
     exact = None if inference.exhaustive else p_value
     if shams.is_vacuous(sham.passed, sham.tried):
         return Ruling(Verdict.VACUOUS, "sham claims pass too", exact, control_means, sham)
-    return Ruling(verdict, code, exact, control_means, sham, _notes(claimed, inference))
+    return Ruling(verdict, code, exact, control_means, sham, _notes(claimed, inference, code))
 
 
 def sham_battery(claimed: Claimed, inference: Inference) -> Shams:
@@ -92,7 +94,7 @@ def _judge(claimed: Claimed, inference: Inference) -> tuple[Verdict, str, float]
         if special is not Verdict.SUPPORTED:
             return special, code, p_value
     if not wide.exceeds(margin, 0.0):
-        return Verdict.INCONCLUSIVE, "underpowered", p_value
+        return Verdict.INCONCLUSIVE, UNDERPOWERED, p_value
     if not wide.exceeds(margin, guard):
         return Verdict.INCONCLUSIVE, "numerical", p_value
     return Verdict.SUPPORTED, "", p_value
@@ -121,8 +123,13 @@ def _special(claimed: Claimed, inference: Inference, alpha: float) -> tuple[Verd
     return Verdict.INCONCLUSIVE, "not shown to exceed every control", p_value
 
 
-def _notes(claimed: Claimed, inference: Inference) -> tuple[str, ...]:
+def _notes(claimed: Claimed, inference: Inference, code: str) -> tuple[str, ...]:
     notes = []
+    if code == UNDERPOWERED:
+        reach = inference.detectable(claimed.effect - claimed.needed)
+        notes.append(
+            f"{claimed.effect.size} prompts tell effects {reach:.3g} beyond the threshold apart"
+        )
     clipped = betting.clipped_share(claimed.effect, clip=inference.clip)
     if clipped and not inference.exhaustive:
         mean = float(claimed.effect.mean())

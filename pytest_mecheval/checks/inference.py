@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_mecheval.evidence.decision import Estimate
 from pytest_mecheval.evidence.measurement import Values
-from pytest_mecheval.stats import betting, controls, ratio, threshold
+from pytest_mecheval.stats import betting, controls, exact, power, ratio, threshold
 from pytest_mecheval.vocabulary import Metric
 
 ALPHA = 0.01
@@ -64,19 +64,19 @@ class Inference:
     def lower(self, values: Values, alpha: float = ALPHA) -> float:
         """The mean lies below this with probability at most alpha."""
         if self.exhaustive:
-            return float(values.mean())
+            return exact.mean(values)
         return betting.lower_bound(values, alpha=alpha, clip=self.clip)
 
     def upper(self, values: Values, alpha: float = ALPHA) -> float:
         """The mean lies above this with probability at most alpha."""
         if self.exhaustive:
-            return float(values.mean())
+            return exact.mean(values)
         return betting.upper_bound(values, alpha=alpha, clip=self.clip)
 
     def p_above(self, values: Values, bound: float) -> float:
         """P-value against `mean <= bound`; 0 or 1 for a whole population."""
         if self.exhaustive:
-            return 0.0 if values.mean() > bound else 1.0
+            return exact.p_above(values, bound)
         return betting.p_above(values, bound, clip=self.clip)
 
     def exceeds(self, values: Values, limit: float, alpha: float = ALPHA) -> bool:
@@ -87,6 +87,13 @@ class Inference:
         """Whether the upper bound lies below the limit."""
         return self.p_above(-values, -limit) <= alpha
 
+    def detectable(self, values: Values) -> float:
+        """Distance from a threshold that this many prompts of this spread show in 4 of 5 runs (V06)."""
+        spread = float(np.std(values, ddof=1))
+        return power.smallest_detectable_by_betting(
+            spread, values.size, alpha=ALPHA, clip=self.clip
+        )
+
     @property
     def guard(self) -> float:
         """How far beyond a limit a bound must lie for the numbers not to be noise."""
@@ -95,7 +102,7 @@ class Inference:
     def estimate(self, values: Values, unit: str, alpha: float = ALPHA) -> Estimate:
         """Mean with its one-sided bounds."""
         if self.exhaustive:
-            mean = float(values.mean())
+            mean = exact.mean(values)
             return Estimate(mean, mean, mean, alpha, values.size, unit, "whole population")
         clipped = float(np.clip(values, -self.clip, self.clip).mean())
         lower, upper = self.lower(values, alpha), self.upper(values, alpha)
