@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.vocabulary import AblationValue, Component, Metric
 
-
 LARGEST_THRESHOLD = 1e6
 """Nats: far beyond what any model's logits reach, and small enough to compute with."""
 

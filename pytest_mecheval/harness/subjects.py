@@ -49,7 +49,9 @@ def _not_finite(module: torch.nn.Module) -> str:
         if not bool(torch.isfinite(weight).all())
     ]
     shown = ", ".join(broken[:SHOWN_WEIGHTS])
-    return f"{shown} and {len(broken) - SHOWN_WEIGHTS} more" if len(broken) > SHOWN_WEIGHTS else shown
+    return (
+        f"{shown} and {len(broken) - SHOWN_WEIGHTS} more" if len(broken) > SHOWN_WEIGHTS else shown
+    )
 
 
 def draw_prompts(job: Job) -> Prompts:

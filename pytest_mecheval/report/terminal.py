@@ -10,7 +10,7 @@ from pytest_mecheval.report.columns import display_width, fit, pad, wrap
 from pytest_mecheval.report.outcome import BundleReport, Outcome, State
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.scores import Score, coverage, dimension_scores, family
-from pytest_mecheval.vocabulary import Dimension, Verdict
+from pytest_mecheval.vocabulary import Dimension, Tier, Verdict
 
 WIDEST = 100
 """The table never grows beyond this, however wide the terminal."""
@@ -38,6 +38,12 @@ _COLORS = {
     State.NOT_RUN: "2",
 }
 _DIMENSIONS = tuple(Dimension)
+_TIER_WORDS = {
+    Tier.T3: "our prompts and interventions",
+    Tier.T2: "our interventions, the bundle's data",
+    Tier.T1: "the bundle's own output",
+    Tier.T0: "prose",
+}
 
 
 def write_summary(
@@ -215,8 +221,21 @@ def _totals(report: BundleReport, columns: int) -> list[str]:
     if report.untested:
         text += f"; without a test: {len(report.untested)}"
     lines += _named("coverage", text, columns)
+    lines += _named("measured by", _tiers(report.outcomes), columns)
     lines += _named("family-wise", family(report.outcomes).sentence, columns)
     return lines + _named("salt", plain_line(report.salt), columns)
+
+
+def _tiers(outcomes: Sequence[Outcome]) -> str:
+    """How many tested claims rest on what: our own prompts, or data the bundle supplied."""
+    tested = [
+        outcome.decision.tier
+        for outcome in outcomes
+        if outcome.decision is not None and outcome.decision.verdict is not Verdict.NOT_TESTABLE
+    ]
+    counts = [(tier, tested.count(tier)) for tier in reversed(Tier)]
+    said = [f"{count} {tier} ({_TIER_WORDS[tier]})" for tier, count in counts if count]
+    return "; ".join(said) or "nothing was measured"
 
 
 def score_text(score: Score) -> str:

@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-HEAVY = "numpy torch pydantic yaml allure anthropic scipy filelock matplotlib rich transformer_lens".split()
+HEAVY = [
+    "numpy",
+    "torch",
+    "pydantic",
+    "yaml",
+    "allure",
+    "anthropic",
+    "scipy",
+    "filelock",
+    "matplotlib",
+    "rich",
+    "transformer_lens",
+]
 
 
 def test_importing_the_plugin_loads_nothing_heavy():
@@ -21,13 +33,13 @@ def test_importing_the_plugin_loads_nothing_heavy():
 
 def test_an_idle_run_loads_nothing_heavy_and_says_nothing(pytester):
     pytester.makepyfile(
-        f"""
+        """
         import sys
 
         def test_idle():
-            ours = {{name for name in sys.modules if name.startswith("pytest_mecheval")}}
-            assert ours == {{"pytest_mecheval", "pytest_mecheval.plugin"}}
-            assert not {{"numpy", "torch", "pydantic", "scipy", "filelock"}} & set(sys.modules)
+            ours = {name for name in sys.modules if name.startswith("pytest_mecheval")}
+            assert ours == {"pytest_mecheval", "pytest_mecheval.plugin"}
+            assert not {"numpy", "torch", "pydantic", "scipy", "filelock"} & set(sys.modules)
         """
     )
     result = pytester.runpytest_subprocess(

@@ -3,7 +3,7 @@
 Question: does the metric get worse when the components are ablated together, on fresh prompts?
 Null: the mean damage per prompt is at most `min_drop` (absent: a tenth of the metric's range or the 95th percentile of matched controls, whichever is larger).
 Statistic: mean paired damage (clean minus ablated) with a 99 % betting bound; sham claims on matched components pass through the same rule; `special` adds dominance over all of them.
-Blind spots: says nothing about sufficiency; a backup head can hide a necessary one (then INCONCLUSIVE, not REFUTED); tests only what the ablation value removes.
+Blind spots: says nothing about sufficiency; a backup head can hide a necessary one (then INCONCLUSIVE, not REFUTED); tests only what the ablation value removes; `special` compares with what the bundle does not claim, an order among claimed components is a ranking claim.
 Source: Wang et al. 2022, arXiv:2211.00593 (knockouts); Zhang & Nanda 2023, arXiv:2309.16042 (resample, logit difference); METHODS 2.3, 2.4, 3.3, 3.4.
 """
 

@@ -22,6 +22,7 @@ from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Rung, V
 from pytest_mecheval.wire import Document, PlanStep, Slice
 
 NO_CONTENT = "structural: says nothing about what the nodes do"
+EXAMPLE_FIRST = "the first entry is an example sentence, not a node"
 
 
 class StructureSpec(Spec):
@@ -48,14 +49,22 @@ def decide(spec: StructureSpec, subject: Subject, evidence: Evidence) -> Decisio
     if evidence.unavailable:
         reason = f"nothing: {evidence.unavailable}"
         return Decision(Verdict.NOT_TESTABLE, "missing artifact", reason, needed, Rung.L0)
-    nodes = [str(node) for node in evidence[_step(spec)].facts.get("nodes", [])]
+    listed = [str(node) for node in evidence[_step(spec)].facts.get("nodes", [])]
+    nodes = _without_example(listed)
     faults = _faults(spec, nodes, subject.shape)
     total = write_total(nodes, subject.shape)
     measured = f"{spec.file} lists {len(nodes)} nodes writing {total} dimensions"
     if faults:
         measured = f"{measured}; {'; '.join(faults)}"
         return Decision(Verdict.REFUTED, "does not fit", measured, needed, Rung.L0)
-    return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0, notes=(NO_CONTENT,))
+    notes = (NO_CONTENT, *([EXAMPLE_FIRST] if len(nodes) < len(listed) else []))
+    return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0, notes=notes)
+
+
+def _without_example(nodes: list[str]) -> list[str]:
+    """The list without a leading example sentence, which circuit files carry in the input's place."""
+    first_is_sentence = bool(nodes) and nodes[0] not in _parsed(nodes) and " " in nodes[0].strip()
+    return nodes[1:] if first_is_sentence else nodes
 
 
 def write_total(nodes: list[str], shape: ModelShape) -> int:
@@ -128,6 +137,9 @@ CHECK = Check(
         _listing("no such head", ["a0.h9"], Verdict.REFUTED),
         _listing("off by one", ["a0.h2", "a1.h1"], Verdict.REFUTED, count=3),
         _listing("over budget", ["a0.h2", "a1.h1"], Verdict.REFUTED, max_write=31),
+        _listing(
+            "an example sentence first", ["When Mary and", "a0.h2"], Verdict.SUPPORTED, count=1
+        ),
         _listing("twice", ["a0.h2", "a0.h2"], Verdict.REFUTED),
     ),
 )

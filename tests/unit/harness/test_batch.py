@@ -230,6 +230,18 @@ def test_a_dead_harness_is_an_error(handmade_subject):
         Group(loaded, Prompts(handmade.prompts(8), lambda: handmade.prompts(8)), [])
 
 
+def test_prompts_that_differ_in_nothing_the_model_uses_are_the_datas_fault(handmade_subject):
+    prompts = handmade.prompts(8)
+    other = prompts.tokens.copy()
+    for row, foil in enumerate(prompts.foils):
+        # The first token is never copied; another one there changes no answer.
+        other[row, 0] = min(set(range(handmade.VOCAB)) - {foil, *prompts.tokens[row]})
+    same = dataclasses.replace(prompts, counterfactual=other)
+    loaded = Loaded(handmade_subject, FastRunner(handmade_subject.kernel))
+    with pytest.raises(SubjectError, match="clean and counterfactual prompts alike"):
+        Group(loaded, Prompts(same, lambda: same), [])
+
+
 def test_a_fast_path_that_differs_from_plain_hooks_is_an_error(
     handmade_reference, handmade_subject
 ):

@@ -64,6 +64,7 @@ def test_the_table_at_100_columns(report: BundleReport) -> None:
         "reproducibility   1 of 2 tested claims supported, 50% [1%, 99%] (exact 95% interval)",
         "generalizability  0 of 1 tested claims supported, 0% [0%, 98%] (exact 95% interval)",
         "coverage          3 of 5 stated findings tested (60%); without a test: 1",
+        "measured by       3 T3 (our prompts and interventions)",
         "family-wise       1 of 1 supported claims with a p-value stay supported at family level 0.05 (Holm",
         "                  over 3 p-values)",
         "salt              salt-1",
