@@ -61,6 +61,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"draw other prompts than the default salt does (default: {DEFAULT_SALT})",
     )
     option(
+        "--mecheval-sandbox",
+        choices=("auto", "bubblewrap", "landlock", "none"),
+        default="auto",
+        help="isolation for the bundle's own scripts; `none` protects nothing and is accepted on the "
+        "command line only (default: auto)",
+    )
+    option(
         "--mecheval-frozen",
         action="store_true",
         help="refuse stale or missing claim files (implied by CI=true)",

@@ -91,8 +91,20 @@ class Document:
     type: Literal["document"] = "document"
 
 
-Probe = Run | Attention | Attribution | Document
-_PROBES: dict[str, type[Run] | type[Attention] | type[Attribution] | type[Document]] = {
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What one of the bundle's own scripts or notebooks really did, run in the sandbox: testimony."""
+
+    entry: str
+    """Relative to the bundle."""
+    type: Literal["rerun"] = "rerun"
+
+
+Probe = Run | Attention | Attribution | Document | Rerun
+_PROBES: dict[
+    str, type[Run] | type[Attention] | type[Attribution] | type[Document] | type[Rerun]
+] = {
+    "rerun": Rerun,
     "run": Run,
     "attention": Attention,
     "attribution": Attribution,

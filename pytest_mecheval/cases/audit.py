@@ -80,7 +80,7 @@ class Audit:
         decision = dataclasses.replace(
             decision,
             tier=loaded.sources.tier(bound.steps),
-            notes=(*decision.notes, *runner.repaired(entry.request), *notes),
+            notes=(*decision.notes, *isolation(evidence), *runner.repaired(entry.request), *notes),
         )
         addresses = [job.address for job in entry.request.jobs.values()]
         decided = outcome(
@@ -89,12 +89,22 @@ class Audit:
         return decided, evidence
 
 
+def isolation(evidence: Evidence) -> tuple[str, ...]:
+    """What protected this machine while the bundle's scripts ran."""
+    backends = {
+        measurement.facts["isolation"]["backend"]
+        for measurement in evidence.measurements.values()
+        if "isolation" in measurement.facts
+    }
+    return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
+
+
 def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:
     """A plan step or untestable statement: NOT_TESTABLE with its reason."""
     claim, case = entry.claim, entry.case
     decision = Decision(
         Verdict.NOT_TESTABLE,
-        "waits for the sandbox" if case.kind == PLAN_STEP else "no operational meaning",
+        "no requirement stated" if case.kind == PLAN_STEP else "no operational meaning",
         f"nothing: {entry.reason}",
         "a statement that some measurement could contradict",
         Rung.L0,

@@ -68,3 +68,17 @@ def refuse_foreign_configuration(
                 f"{taken}: pytest was configured from the bundle, so nothing it reports can be trusted; "
                 f"run it from outside the bundle as: pytest --mecheval={bundle}"
             )
+
+
+def refuse_unconfined(sandbox: str, arguments: Iterable[object]) -> None:
+    """Running foreign code without protection is a decision for the command line, never for a file.
+
+    Raises:
+        UsageError: `none` comes from an ini file or an environment variable.
+    """
+    typed = [str(argument) for argument in arguments]
+    if sandbox == "none" and not any("--mecheval-sandbox" in argument for argument in typed):
+        raise UsageError(
+            "--mecheval-sandbox=none: accepted on the command line only, not from a configuration "
+            "file or PYTEST_ADDOPTS"
+        )

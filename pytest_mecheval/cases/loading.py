@@ -11,6 +11,7 @@ from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.cases.rendering import Case
 from pytest_mecheval.checks.binding import BoundClaim, bind
 from pytest_mecheval.checks.check import TaskFacts
+from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.claims.model import Claim, ClaimFile, NotTestable, PlanItem
 from pytest_mecheval.claims.reading import problems_of
@@ -23,7 +24,7 @@ from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
 PLAN_STEP = "plan_step"
 NOT_TESTABLE = "not_testable"
-PLAN_REASON = "a plan step is judged by what the bundle's own code did, and running that waits for the sandbox"
+PLAN_REASON = "the plan step has no `requires`, so nothing says what a run of the bundle's code would have to show"
 
 MAX_STAND_IN = 200
 """Layers and heads of a stand-in shape; a claim about layer 10**9 must not cost memory."""
@@ -64,7 +65,7 @@ class LoadedBundle:
 
 
 def load(
-    path: Path, claims_path: Path | None, name: str, salt: str
+    path: Path, claims_path: Path | None, name: str, salt: str, sandbox: str = "auto"
 ) -> tuple[LoadedBundle | None, list[str]]:
     """Read a bundle and its claim file.
 
@@ -73,6 +74,7 @@ def load(
         claims_path: its claim file; None means beside the bundle.
         name: for folders and modules.
         salt: changes which fresh prompts are drawn.
+        sandbox: which isolation runs of the bundle's own scripts use.
 
     Returns:
         The loaded bundle and no problems, or None and every problem found.
@@ -90,13 +92,13 @@ def load(
     claim_file, problems = problems_of(where, bundle)
     if claim_file is None:
         return None, problems
-    sources, found = _sources(bundle, claim_file, salt)
+    sources, found = _sources(bundle, claim_file, salt, sandbox)
     bound, unbound = _bind(claim_file, sources)
     problems += [f"{where.name}: {text}" for text in (*found, *unbound)]
     if problems:
         return None, problems
     entries = [*(_claim_entry(each, sources) for each in bound)]
-    entries += [_plan_entry(item) for item in claim_file.plan]
+    entries += [_plan_entry(item) for item in claim_file.plan if not item.spec]
     entries += [_untestable_entry(item) for item in claim_file.not_testable]
     return LoadedBundle(
         name=name,
@@ -109,7 +111,9 @@ def load(
     ), []
 
 
-def _sources(bundle: Bundle, claim_file: ClaimFile, salt: str) -> tuple[Sources, list[str]]:
+def _sources(
+    bundle: Bundle, claim_file: ClaimFile, salt: str, sandbox: str
+) -> tuple[Sources, list[str]]:
     """Model and tasks; problems are mistakes in the claim file, not what the bundle lacks."""
     problems = []
     tasks: dict[str, Task] = {}
@@ -122,11 +126,15 @@ def _sources(bundle: Bundle, claim_file: ClaimFile, salt: str) -> tuple[Sources,
             elif found:
                 task = Task(unavailable=f"task '{name}': {'; '.join(found)}")
         tasks[name] = task
-    needs_model = any(claim.kind != "structure" for claim in claim_file.claims)
+    known = checks()
+    needs_model = any(
+        claim.kind in known and known[claim.kind].needs_model for claim in claim_file.claims
+    )
     if needs_model and claim_file.subject.model is None:
         problems.append("subject.model: missing; name loader, config and weights")
     model = model_source(bundle.root, claim_file.subject.model)
-    return Sources(bundle.root, model, tasks, salt), problems
+    files = tuple(file.path for file in bundle.files)
+    return Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox), problems
 
 
 def _bind(
@@ -136,7 +144,13 @@ def _bind(
         name: _facts(task, [claim for claim in claim_file.claims if name in _texts(claim.spec)])
         for name, task in sources.tasks.items()
     }
-    return bind(claim_file.claims, sources.model.shape or _shape_named(claim_file.claims), facts)
+    steps = [
+        Claim(id=item.id, kind=PLAN_STEP, quote=item.quote, spec=item.spec)
+        for item in claim_file.plan
+        if item.spec
+    ]
+    claims = [*claim_file.claims, *steps]
+    return bind(claims, sources.model.shape or _shape_named(claim_file.claims), facts)
 
 
 def _shape_named(claims: Sequence[Claim]) -> ModelShape:

@@ -9,7 +9,11 @@ import pytest
 
 from pytest_mecheval.cases import allure_folder
 from pytest_mecheval.cases.audit import ERROR_PROPERTY, VERDICT_PROPERTY
-from pytest_mecheval.cases.guard import is_within, refuse_foreign_configuration
+from pytest_mecheval.cases.guard import (
+    is_within,
+    refuse_foreign_configuration,
+    refuse_unconfined,
+)
 from pytest_mecheval.cases.loading import Entry, LoadedBundle, load
 from pytest_mecheval.cases.progress import Progress, terminal_writer
 from pytest_mecheval.cases.rendering import module_name, modules, write_modules
@@ -96,7 +100,9 @@ class Session:
         root = (folder / bundle).resolve()
         if root not in self._ejected:
             (name,) = folder_names([root], folder)
-            loaded, problems = load(root, folder / claims, name, self.settings.salt)
+            loaded, problems = load(
+                root, folder / claims, name, self.settings.salt, self.settings.sandbox
+            )
             if loaded is None:
                 raise UsageError("\n".join(problems))
             self._ejected[root] = loaded
@@ -204,6 +210,7 @@ def open_session(config: pytest.Config, session_id: str | None) -> Session:
         settings = read_settings(
             config.option, config.invocation_params.dir, session_id or uuid.uuid4().hex[:12]
         )
+        refuse_unconfined(settings.sandbox, config.invocation_params.args)
         refuse_foreign_configuration(
             settings.bundles,
             inipath=config.inipath,
@@ -238,7 +245,7 @@ def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:
     names = folder_names(settings.bundles, settings.invocation_dir)
     loaded, problems = [], []
     for path, claims, name in zip(settings.bundles, settings.claim_files, names, strict=True):
-        bundle, found = load(path, claims, name, settings.salt)
+        bundle, found = load(path, claims, name, settings.salt, settings.sandbox)
         problems += found
         if bundle is not None:
             loaded.append(bundle)

@@ -24,6 +24,8 @@ class Settings:
     out: Path
     evidence: Path
     salt: str
+    sandbox: str
+    """Isolation for the bundle's own scripts."""
     frozen: bool
     inconclusive: Literal["fail", "skip"]
     jobs: int
@@ -73,6 +75,7 @@ def read_settings(
         out=_absolute(invocation_dir, option.mecheval_out),
         evidence=_absolute(invocation_dir, option.mecheval_evidence),
         salt=option.mecheval_salt,
+        sandbox=option.mecheval_sandbox,
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
         jobs=option.mecheval_jobs,

@@ -92,3 +92,24 @@ def _values(step: PlanStep, mean: float, spread: float) -> Values:
 def _rng(label: Any) -> np.random.Generator:
     text = json.dumps(label, sort_keys=True)
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+
+
+def ran_facts(**changed: object) -> dict[str, object]:
+    """Facts of a rerun that ended well and did nothing, with some of them changed."""
+    facts: dict[str, object] = {
+        "status": "finished",
+        "exit_code": 0,
+        "last_words": "",
+        "standing": "complete",
+        "problems": [],
+        "truncated": [],
+        "forwards": 4,
+        "prompts": 128,
+        "seeds": 1,
+        "edits": [],
+        "reads": [],
+        "idle_hooks": [],
+        "numbers": [],
+        "failed_cells": [],
+    }
+    return {**facts, **changed}

@@ -19,7 +19,16 @@ from pytest_mecheval.harness.loading import Subject
 from pytest_mecheval.harness.reading import attention_mass, direct_attribution
 from pytest_mecheval.tasks.examples import Examples
 from pytest_mecheval.vocabulary import Metric
-from pytest_mecheval.wire import Attention, Attribution, Document, Intervention, Job, Record, Run
+from pytest_mecheval.wire import (
+    Attention,
+    Attribution,
+    Document,
+    Intervention,
+    Job,
+    Record,
+    Rerun,
+    Run,
+)
 
 METRICS = frozenset(metric.value for metric in Metric)
 
@@ -116,15 +125,15 @@ class Group:
             raise HarnessError(f"unknown metric {probe.metric!r} (known: {known})")
         return self.engine.resolve(probe.intervention)
 
-    def _reading(self, probe: Attention | Attribution | Document) -> Values:
+    def _reading(self, probe: Attention | Attribution | Document | Rerun) -> Values:
         match probe:
             case Attention(head, query, key):
                 return attention_mass(self.engine, head, query, key)
             case Attribution(component):
                 return direct_attribution(self.engine, self.loaded.subject, component)
-            case Document():
+            case Document() | Rerun():
                 raise HarnessError(
-                    "a document is read where the bundle is read, not by the harness"
+                    "documents and reruns belong where the bundle is read, not to the harness"
                 )
 
     def _cross_check(self, jobs: Sequence[Job]) -> dict[str, float]:

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 
 from pytest_mecheval.evidence.measurement import Evidence, Values
 from pytest_mecheval.report.plain import plain_line
-from pytest_mecheval.wire import Attention, Attribution, Document, Intervention, PlanStep, Run
+from pytest_mecheval.wire import (
+    Attention,
+    Attribution,
+    Document,
+    Intervention,
+    PlanStep,
+    Rerun,
+    Run,
+)
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 """A spreadsheet runs a cell that begins like this, so a text cell never does."""
@@ -34,6 +42,8 @@ def step_label(step: PlanStep) -> str:
             return plain_line(f"direct attribution of {probe.component}")
         case Document():
             return plain_line(f"document {probe.file}")
+        case Rerun():
+            return plain_line(f"run of {probe.entry}")
 
 
 def edit_label(edit: Intervention) -> str:

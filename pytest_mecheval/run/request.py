@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pytest_mecheval.errors import SubjectError
 from pytest_mecheval.run.documents import node_list
+from pytest_mecheval.run.rerun import Script
 from pytest_mecheval.run.runner import Request
 from pytest_mecheval.run.sources import Sources
-from pytest_mecheval.wire import Document, PlanStep
+from pytest_mecheval.wire import Document, PlanStep, Rerun
 
 
 def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Request:
@@ -17,7 +18,20 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
         return Request(
             name,
             jobs={
-                step: sources.job(step) for step in steps if not isinstance(step.probe, Document)
+                step: sources.job(step)
+                for step in steps
+                if not isinstance(step.probe, Document | Rerun)
+            },
+            scripts={
+                step: Script(
+                    sources.root,
+                    sources.bundle_digest,
+                    sources.files,
+                    step.probe.entry,
+                    sources.sandbox,
+                )
+                for step in steps
+                if isinstance(step.probe, Rerun)
             },
             known={
                 step: node_list(sources.root, step.probe.file)

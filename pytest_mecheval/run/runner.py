@@ -12,16 +12,17 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from pytest_mecheval.errors import HarnessError
+from pytest_mecheval.errors import HarnessError, SubjectError
 from pytest_mecheval.evidence.measurement import Evidence, Measurement, unit_means
 from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
 from pytest_mecheval.run.child import Child, engine_command, write_batch
+from pytest_mecheval.run.rerun import Script, rerun
 from pytest_mecheval.wire import Job, PlanStep, Record, write_atomically
 
 POLL_SECONDS = 0.05
@@ -66,6 +67,8 @@ class Request:
     jobs: Mapping[PlanStep, Job] = field(default_factory=dict)
     known: Mapping[PlanStep, Measurement] = field(default_factory=dict)
     """Evidence read without a child process (documents)."""
+    scripts: Mapping[PlanStep, Script] = field(default_factory=dict)
+    """The bundle's own scripts to run, each once for all claims."""
     unavailable: str = ""
     """Why nothing can be measured; then there are no jobs."""
 
@@ -103,6 +106,10 @@ class Runner:
         """
         if request.unavailable:
             return Evidence({}, request.unavailable)
+        try:
+            reruns = {s: rerun(job, self.workplace.store) for s, job in request.scripts.items()}
+        except SubjectError as error:
+            return Evidence({}, str(error))
         waiting = list(request.jobs.values())
         while waiting:
             if self._load(waiting[-1]):
@@ -114,7 +121,7 @@ class Runner:
             if self._child is None:
                 self._start(waiting)
             self._watch_child()
-        return self._assemble(request)
+        return self._assemble(replace(request, known={**request.known, **reruns}))
 
     def repaired(self, request: Request) -> tuple[str, ...]:
         """What had to be measured again because its stored record was damaged."""

@@ -9,7 +9,7 @@ from pytest_mecheval.bundle.reading import hash_file, stated_file
 from pytest_mecheval.bundle.subject import ModelSection, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
 from pytest_mecheval.vocabulary import ModelShape, Tier
-from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep
+from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun
 
 SANDBOX_NEEDED = (
     "waits for the sandbox: {what} is the bundle's own code, which is never imported here"
@@ -47,10 +47,18 @@ class Sources:
     model: Model
     tasks: Mapping[str, Task]
     salt: str
+    bundle_digest: str = ""
+    """Hash over the bundle's files; a rerun of its scripts is kept under it."""
+    files: tuple[str, ...] = ()
+    """Relative paths a rerun may see."""
+    sandbox: str = "auto"
+    """Which isolation reruns use."""
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
         """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""
         for step in steps:
+            if isinstance(step.probe, Rerun):
+                continue
             if isinstance(step.probe, Document):
                 if self.model.shape is None:
                     return self.model.unavailable
@@ -74,12 +82,14 @@ class Sources:
 
     def tier(self, steps: Iterable[PlanStep]) -> Tier:
         """The weakest tier among what the steps rest on."""
-        tiers = [
-            Tier.T2 if isinstance(step.probe, Document) else self.tasks[step.slice.task].tier
-            for step in steps
-            if isinstance(step.probe, Document) or step.slice.task in self.tasks
-        ]
-        return min(tiers, default=Tier.T0)
+        return min((tier for step in steps if (tier := self._tier(step))), default=Tier.T0)
+
+    def _tier(self, step: PlanStep) -> Tier | None:
+        if isinstance(step.probe, Rerun):
+            return Tier.T1
+        if isinstance(step.probe, Document):
+            return Tier.T2
+        return self.tasks[step.slice.task].tier if step.slice.task in self.tasks else None
 
 
 def model_source(root: Path, section: ModelSection | None) -> Model:

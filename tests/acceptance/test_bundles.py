@@ -1,43 +1,13 @@
 """Examples and flawed twins against truth written by hand: a real run of the product, in a process of its own."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from auditing import Audited, expected
 
-ROOT = Path(__file__).parents[2]
 HONEST = ("examples/induction_heads", "examples/modular_addition")
 FLAWED = ("fixtures/induction_heads_flawed", "fixtures/modular_addition_flawed")
 GREEN = {"SUPPORTED", "NOT_TESTABLE"}
-
-
-class Audited:
-    """One run of `pytest --mecheval=BUNDLE` and what it left behind."""
-
-    def __init__(self, bundle: str, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "pytest", f"--mecheval={ROOT / bundle}", "-q", *options]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-        self.process = subprocess.run(  # noqa: S603 - our own interpreter and options
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500
-        )
-        self.folder = folder
-        self.name = Path(bundle).name
-
-    @property
-    def document(self):
-        return json.loads((self.folder / "mecheval-out" / self.name / "decisions.json").read_text())
-
-    @property
-    def decided(self):
-        return {d["claim"]: d for d in self.document["decisions"] if d["verdict"] != "NOT_TESTABLE"}
-
-
-def expected(bundle: str):
-    return yaml.safe_load((ROOT / f"{bundle}.expected.yaml").read_text())["claims"]
 
 
 @pytest.fixture(scope="module", params=[*HONEST, *FLAWED])

@@ -130,6 +130,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    needs_model=False,
     functional=False,
     doc=__doc__,
     examples=(

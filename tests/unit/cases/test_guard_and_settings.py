@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mecheval.cases.guard import conftests_reach_a_bundle, refuse_foreign_configuration
+from pytest_mecheval.cases.guard import (
+    conftests_reach_a_bundle,
+    refuse_foreign_configuration,
+    refuse_unconfined,
+)
 from pytest_mecheval.cases.settings import folder_names, read_settings
 from pytest_mecheval.errors import UsageError
 
@@ -68,6 +72,7 @@ def options(**changes) -> Namespace:
         "mecheval_out": "out",
         "mecheval_evidence": "ev",
         "mecheval_salt": "",
+        "mecheval_sandbox": "auto",
         "mecheval_frozen": False,
         "mecheval_inconclusive": "fail",
         "mecheval_jobs": 1,
@@ -102,3 +107,10 @@ def test_equal_names_get_hashes_that_do_not_depend_on_the_machine():
     assert first[2] == "y"
     assert first[0] != first[1]
     assert first == folder_names([Path("/v/a/x"), Path("/v/b/X"), Path("/v/y")], Path("/v"))
+
+
+def test_unconfined_runs_are_chosen_on_the_command_line_only():
+    refuse_unconfined("none", ["--mecheval=b", "--mecheval-sandbox=none"])
+    refuse_unconfined("auto", ["--mecheval=b"])
+    with pytest.raises(UsageError, match="accepted on the command line only"):
+        refuse_unconfined("none", ["--mecheval=b"])

@@ -1,0 +1,55 @@
+"""Bundles whose own run decides: each defect turns red for its reason, its clean twin stays green."""
+
+import pytest
+from auditing import Audited, expected
+
+from pytest_mecheval.sandbox.backends import available
+
+pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on this machine")
+
+PAIRS = {
+    "ablation_not_run": "ablation_run",
+    "identity_patch": "mean_patch",
+    "only_attention": "causal_test",
+    "number_from_nowhere": "number_printed",
+    "crashes_halfway": "runs_through",
+}
+
+
+@pytest.fixture(scope="module", params=[*PAIRS, *PAIRS.values()])
+def audited(request, tmp_path_factory):
+    bundle = f"fixtures/{request.param}"
+    return bundle, Audited(bundle, tmp_path_factory.mktemp(request.param))
+
+
+def test_every_statement_comes_out_as_written_by_hand(audited):
+    bundle, run = audited
+    wanted = {claim: (t["verdict"], t.get("code", "")) for claim, t in expected(bundle).items()}
+    found = {claim: (d["verdict"], d["code"]) for claim, d in run.decided.items()}
+    assert {claim: found.get(claim) for claim in wanted} == wanted, run.process.stdout[-3000:]
+
+
+def test_exit_status_tells_defect_from_twin(audited):
+    bundle, run = audited
+    assert run.process.returncode == (1 if bundle.removeprefix("fixtures/") in PAIRS else 0)
+
+
+def test_workers_and_repetition_change_nothing_and_rerun_nothing(audited):
+    bundle, run = audited
+    store = run.folder / ".mecheval" / "evidence"
+    written = {p: p.stat().st_mtime_ns for p in store.rglob("*.json")}
+    before = {claim: (d["verdict"], d["code"]) for claim, d in run.decided.items()}
+    again = Audited(bundle, run.folder, "-n", "2")
+    assert {claim: (d["verdict"], d["code"]) for claim, d in again.decided.items()} == before
+    assert {p: p.stat().st_mtime_ns for p in store.rglob("*.json")} == written
+
+
+def test_reader_learns_which_isolation_was_in_force(audited):
+    _, run = audited
+    notes = [note for d in run.decided.values() for note in d["notes"]]
+    assert any(note.startswith("the bundle's code ran under isolation: ") for note in notes)
+
+
+def test_every_defect_is_planted():
+    for bundle in PAIRS:
+        assert any("planted" in truth for truth in expected(f"fixtures/{bundle}").values())

@@ -1,0 +1,53 @@
+import numpy as np
+
+from pytest_mecheval.checks.kinds.plan_step import CHECK, PlanStepSpec
+from pytest_mecheval.checks.ran import run_of
+from pytest_mecheval.checks.worked import SUBJECT, ran_facts
+from pytest_mecheval.evidence.measurement import Evidence, Measurement
+from pytest_mecheval.vocabulary import Verdict
+
+
+def row(heads, prompts=128, kind="zero", site="blocks.0.attn.o.input"):
+    return {"site": site, "kind": kind, "heads": heads, "prompts": prompts, "places": ["run.py:3"]}
+
+
+def decide(requirement, **facts):
+    spec = PlanStepSpec.model_validate({"entry": "run.py", "requires": [requirement]})
+    evidence = Evidence({run_of("run.py"): Measurement(np.empty(0), facts=ran_facts(**facts))})
+    return CHECK.decide(spec, SUBJECT, evidence)
+
+
+EVERY_HEAD = {"event": "ablate", "sites": ["attn.o"], "heads": [0, 1, 2, 3], "min_prompts": 100}
+
+
+def test_heads_may_be_changed_one_after_the_other():
+    one_by_one = [row(str(head)) for head in range(4)]
+    assert decide(EVERY_HEAD, edits=one_by_one).verdict is Verdict.SUPPORTED
+    lacking = decide(EVERY_HEAD, edits=one_by_one[:3])
+    assert (lacking.verdict, lacking.code) == (Verdict.REFUTED, "other heads")
+
+
+def test_the_head_with_the_fewest_prompts_counts():
+    edits = [row("0-2"), row("3", prompts=8)]
+    decision = decide(EVERY_HEAD, edits=edits)
+    assert (decision.verdict, decision.code) == (Verdict.REFUTED, "too few prompts")
+
+
+def test_input_or_output_of_a_site_need_not_be_said_but_may_be():
+    for sites in (["attn.o"], ["blocks.0.attn.o"], ["blocks.0.attn.o.input"]):
+        wanted = {"event": "ablate", "sites": sites}
+        assert decide(wanted, edits=[row("1")]).verdict is Verdict.SUPPORTED
+    for sites in (["attn.v"], ["n.o"], ["blocks.0.attn.o.output"]):
+        wanted = {"event": "ablate", "sites": sites}
+        assert decide(wanted, edits=[row("1")]).code == "another site"
+
+
+def test_patching_needs_an_activation_of_another_run():
+    wanted = {"event": "patch", "sites": ["attn.o"]}
+    assert decide(wanted, edits=[row("1", kind="copy")]).verdict is Verdict.SUPPORTED
+    assert decide(wanted, edits=[row("1", kind="zero")]).code == "another value"
+
+
+def test_a_forged_ledger_refutes_whatever_it_shows():
+    decision = decide(EVERY_HEAD, edits=[row("all")], standing="forged", problems=["row 7"])
+    assert (decision.verdict, decision.code) == (Verdict.REFUTED, "tampered")

@@ -1,0 +1,146 @@
+"""A bundle's own script in the sandbox: what it did as facts, run once, and never believed about itself."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_mecheval.errors import SubjectError
+from pytest_mecheval.run.rerun import Script, rerun
+from pytest_mecheval.sandbox.backends import available
+
+pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on this machine")
+
+MODEL = """
+import torch
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lower = torch.nn.Linear(4, 4)
+        self.upper = torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.upper(self.lower(x))
+
+torch.manual_seed(0)
+model = Model()
+prompts = torch.arange(64.0).reshape(16, 4)
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    folder = tmp_path / "bundle"
+    (folder / "results").mkdir(parents=True)
+    (folder / "results" / "old.json").write_text('{"drop": 0.123456}')
+    return folder
+
+
+@pytest.fixture
+def facts_of(bundle, tmp_path):
+    def run(code: str, name: str = "run.py"):
+        (bundle / name).write_text(code)
+        return rerun(script(bundle, name), tmp_path / "store").facts
+
+    return run
+
+
+def script(bundle: Path, entry: str, digest: str = "d") -> Script:
+    files = tuple(
+        sorted(p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file())
+    )
+    return Script(bundle, digest, files, entry)
+
+
+def test_an_ablation_is_recorded_with_site_prompts_and_place(facts_of):
+    facts = facts_of(
+        MODEL
+        + "def zero(module, args, output):\n    return torch.zeros_like(output)\n"
+        + "model.lower.register_forward_hook(zero)\nmodel(prompts)\nprint('drop', 1.25)\n"
+    )
+    (edit,) = facts["edits"]
+    assert edit["site"].startswith("lower")
+    assert (edit["kind"], edit["prompts"]) == ("zero", 16)
+    assert edit["places"][0].startswith("run.py:")
+    assert "1.25" in facts["numbers"]
+    assert (facts["status"], facts["exit_code"], facts["standing"]) == ("finished", 0, "complete")
+
+
+def test_a_hook_that_changes_nothing_is_a_read(facts_of):
+    facts = facts_of(
+        MODEL + "model.lower.register_forward_hook(lambda m, a, output: output)\nmodel(prompts)\n"
+    )
+    assert facts["edits"] == []
+    assert [row["site"].split(".")[0] for row in facts["reads"]] == ["lower"]
+
+
+def test_stored_results_are_gone_before_the_run(facts_of):
+    facts = facts_of("import pathlib\nprint(sorted(map(str, pathlib.Path('results').iterdir())))\n")
+    assert facts["exit_code"] == 0
+    assert "0.123456" not in facts["numbers"]
+
+
+def test_a_crash_is_told_with_its_last_words(facts_of):
+    facts = facts_of("raise ValueError('halfway')\n")
+    assert facts["exit_code"] != 0
+    assert "halfway" in facts["last_words"]
+
+
+def test_the_bundle_and_the_host_stay_as_they_were(facts_of, bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "secret-in-the-environment")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret-in-a-file")
+    facts = facts_of(
+        "import os, pathlib\n"
+        "print(os.environ.get('SOME_API_KEY'))\n"
+        f"try:\n    print(pathlib.Path({str(secret)!r}).read_text())\n"
+        "except OSError:\n    print('unreadable', 7.5)\n"
+        f"try:\n    pathlib.Path({str(bundle / 'planted')!r}).write_text('x')\n"
+        "except OSError:\n    print('unwritable', 8.5)\n"
+    )
+    assert {"7.5", "8.5"} <= set(facts["numbers"])
+    assert not (bundle / "planted").exists()
+    assert secret.read_text() == "secret-in-a-file"
+
+
+def test_one_run_however_many_ask(bundle, tmp_path):
+    (bundle / "run.py").write_text("import time\nprint(time.time_ns())\n")
+    found = []
+    asking = [
+        threading.Thread(
+            target=lambda: found.append(rerun(script(bundle, "run.py"), tmp_path / "store").facts)
+        )
+        for _ in range(3)
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len({tuple(facts["numbers"]) for facts in found}) == 1
+    changed = rerun(script(bundle, "run.py", digest="another"), tmp_path / "store").facts
+    assert changed["numbers"] != found[0]["numbers"]
+
+
+def test_what_cannot_be_run_is_said_plainly(bundle, tmp_path):
+    (bundle / "run_all.sh").write_text("echo")
+    with pytest.raises(
+        SubjectError, match=r"run_all\.sh: cannot be run \(allowed: \.py, \.ipynb\)"
+    ):
+        rerun(script(bundle, "run_all.sh"), tmp_path / "store")
+    with pytest.raises(SubjectError, match=r"missing\.py"):
+        rerun(script(bundle, "missing.py"), tmp_path / "store")
+    (bundle / "link.py").symlink_to("/etc/hostname")
+    with pytest.raises(SubjectError, match=r"link\.py"):
+        rerun(script(bundle, "link.py"), tmp_path / "store")
+
+
+def test_a_script_that_forges_the_ledger_is_found_out(facts_of):
+    facts = facts_of(
+        "import glob, os\n"
+        "for path in glob.glob(os.path.dirname(os.getcwd()) + '/ledger.jsonl'):\n"
+        "    with open(path, 'a') as stream:\n"
+        '        stream.write(\'{"t":"edit","site":"lower"}\\n\')\n'
+    )
+    assert facts["standing"] == "forged"
+    assert facts["edits"] == []
