@@ -97,6 +97,10 @@ class Rerun:
 
     entry: str
     """Relative to the bundle."""
+    sham: Literal["none", "shuffle"] = "none"
+    """`shuffle`: every weight tensor that is loaded has its entries permuted (CTL-3)."""
+    repeat: int = 0
+    """Runs with different numbers are different runs of the same thing."""
     type: Literal["rerun"] = "rerun"
 
 

@@ -1,10 +1,11 @@
 """What kinds that judge a rerun share: the run's facts, matching of sites and heads, and what counts as not knowing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
+from pytest_mecheval.stats.rounding import Stated
 from pytest_mecheval.vocabulary import Rung, Verdict
 from pytest_mecheval.wire import PlanStep, Rerun, Slice
 
@@ -13,12 +14,14 @@ FINISHED = "finished"
 COMPLETE = "complete"
 """The ledger was closed and nothing in it is forged."""
 
+PERCENT = 100.0
+
 Facts = Mapping[str, Any]
 
 
-def run_of(entry: str) -> PlanStep:
-    """The step that runs one entry point of the bundle."""
-    return PlanStep(Slice("", "evaluation", n=0), Rerun(entry))
+def run_of(entry: str, *, sham: Literal["none", "shuffle"] = "none", repeat: int = 0) -> PlanStep:
+    """The step that runs one entry point of the bundle, as it is or with shuffled weights."""
+    return PlanStep(Slice("", "evaluation", n=0), Rerun(entry, sham, repeat))
 
 
 def not_runnable(evidence: Evidence, needed: str) -> Decision:
@@ -59,6 +62,20 @@ def blind(facts: Facts, *row_types: str) -> str:
     if cut:
         return f"the runtime ledger reached its limit for {', '.join(cut)}"
     return "" if facts["standing"] == COMPLETE else "the runtime ledger is not complete"
+
+
+def gives(facts: Facts, stated: str) -> list[str]:
+    """Numbers of the run that round to the stated one; also as a share where the text has percent."""
+    wanted = Stated(stated)
+    found = []
+    for number in map(str, facts["numbers"]):
+        try:
+            value = float(number)
+        except ValueError:
+            continue
+        if wanted.matches(value) or (wanted.percent and wanted.matches(value / PERCENT)):
+            found.append(number)
+    return found
 
 
 def at_sites(rows: Sequence[Facts], sites: Sequence[str]) -> list[Facts]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pytest_mecheval.errors import UsageError
+from pytest_mecheval.stats.rounding import Stated
 from pytest_mecheval.vocabulary import AblationValue, Component, Metric
 
 LARGEST_THRESHOLD = 1e6
@@ -73,3 +74,13 @@ def receiver_name(name: str) -> str:
     if side not in {"q", "k", "v"} or ".h" not in canonical:
         raise ValueError(f"{name!r} is no head input (allowed: a1.h1.q, a1.h1.k, a1.h1.v)")
     return f"{canonical}.{side}"
+
+
+def stated_number(text: str) -> str:
+    """The text unchanged, if it is one decimal number as prose writes it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    Stated(text)
+    return text

@@ -105,6 +105,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "truncated": [],
         "forwards": 4,
         "prompts": 128,
+        "sham_applied": False,
         "seeds": 1,
         "edits": [],
         "reads": [],

@@ -28,6 +28,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "truncated": list(ledger.truncated),
         "forwards": len(forwards),
         "prompts": _prompts(ledger, forwards.values()),
+        "sham_applied": ledger.sham_applied,
         "seeds": sum(seed.given for seed in ledger.seeds),
         "edits": _edits(ledger, forwards),
         "reads": _reads(ledger),

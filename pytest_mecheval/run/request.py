@@ -27,7 +27,7 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
                     sources.root,
                     sources.bundle_digest,
                     sources.files,
-                    step.probe.entry,
+                    step.probe,
                     sources.sandbox,
                 )
                 for step in steps

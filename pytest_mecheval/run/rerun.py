@@ -4,6 +4,7 @@ The script sees a scratch copy of the bundle without its results, so a number mu
 come from the runtime ledger; they are testimony and never support a causal claim about the model.
 """
 
+import dataclasses
 import importlib.util
 import json
 import secrets
@@ -28,7 +29,15 @@ from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
 from pytest_mecheval.sandbox.ledger import read_ledger
 from pytest_mecheval.sandbox.variables import scrubbed
 from pytest_mecheval.sandbox.view import interpreter_paths
-from pytest_mecheval.wire import Record, digest, dump, load_record, record_path, write_atomically
+from pytest_mecheval.wire import (
+    Record,
+    Rerun,
+    digest,
+    dump,
+    load_record,
+    record_path,
+    write_atomically,
+)
 
 RERUN_FORMAT = 1
 """Raised whenever a rerun's facts change meaning; part of every address."""
@@ -49,15 +58,16 @@ class Script:
     """Hash over the bundle's files: another bundle, another run."""
     files: tuple[str, ...]
     """Relative paths of the files it may see."""
-    entry: str
-    """Relative path of a script or notebook."""
+    probe: Rerun
+    """Which script or notebook, and what is done to the weights it loads."""
     sandbox: str = "auto"
     """Backend by name."""
 
     def address(self, backend: str) -> str:
         """Where the run's record lives."""
         version = sys.version_info[:3]
-        return digest(["rerun", RERUN_FORMAT, self.bundle_digest, self.entry, backend, version])
+        probe = dataclasses.asdict(self.probe)
+        return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version])
 
 
 def rerun(script: Script, store: Path) -> Measurement:
@@ -66,13 +76,14 @@ def rerun(script: Script, store: Path) -> Measurement:
     Raises:
         SubjectError: no such script, no sandbox on this machine, or a kind of file that cannot be run.
     """
+    entry = script.probe.entry
     try:
-        stated_file(script.root, script.entry)
+        stated_file(script.root, entry)
         backend = choose(script.sandbox)
     except (BundleError, UsageError) as error:
         raise SubjectError(str(error)) from error
-    if not script.entry.endswith(ENTRY_SUFFIXES):
-        raise SubjectError(f"{script.entry}: cannot be run (allowed: {', '.join(ENTRY_SUFFIXES)})")
+    if not entry.endswith(ENTRY_SUFFIXES):
+        raise SubjectError(f"{entry}: cannot be run (allowed: {', '.join(ENTRY_SUFFIXES)})")
     address = script.address(backend.name)
     path = record_path(store, address)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +93,7 @@ def rerun(script: Script, store: Path) -> Measurement:
             facts = _run(script, backend)
             write_atomically(path, dump(Record(address, (), facts=facts)))
     record = load_record(_parsed(path))
-    return Measurement(np.empty(0), facts=record.facts, provenance={"document": script.entry})
+    return Measurement(np.empty(0), facts=record.facts, provenance={"document": entry})
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
@@ -100,10 +111,19 @@ def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
         ledger, nonce = scratch / "ledger.jsonl", secrets.token_hex(16)
         tracer = _tracer()
         python = Path(sys.executable)
-        argv = (str(python), "-I", str(tracer), str(ledger), "--root", str(bundle))
+        argv = (
+            str(python),
+            "-I",
+            str(tracer),
+            str(ledger),
+            "--root",
+            str(bundle),
+            "--sham",
+            script.probe.sham,
+        )
         outcome = backend.run(
             Confinement(
-                argv=(*argv, "--nonce", nonce, "--", str(bundle / script.entry)),
+                argv=(*argv, "--nonce", nonce, "--", str(bundle / script.probe.entry)),
                 scratch=scratch,
                 read_only=(*interpreter_paths(python), tracer),
                 environment=scrubbed(scratch, python=python),

@@ -13,6 +13,8 @@ PAIRS = {
     "only_attention": "causal_test",
     "number_from_nowhere": "number_printed",
     "crashes_halfway": "runs_through",
+    "hard_coded": "computed",
+    "unseeded": "seeded",
 }
 
 

@@ -68,7 +68,7 @@ def claims() -> dict:
             {
                 "id": "plan-1",
                 "quote": {"file": "logs/plan.md", "line": 3, "text": "Ablate the layer-1 heads"},
-                "spec": {"requires": [{"event": "ablate"}]},
+                "spec": {},
             }
         ],
         "not_testable": [

@@ -14,18 +14,12 @@ from pydantic import AfterValidator
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
-from pytest_mecheval.checks.spec import Spec
+from pytest_mecheval.checks.spec import Spec, stated_number
 from pytest_mecheval.checks.worked import SUBJECT, ran_facts
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
-from pytest_mecheval.stats.rounding import Stated
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
-
-
-def _number(text: str) -> str:
-    Stated(text)
-    return text
 
 
 class ProvenanceSpec(Spec):
@@ -33,7 +27,7 @@ class ProvenanceSpec(Spec):
 
     entry: str
     """Script (.py) or notebook (.ipynb) that is said to compute it, relative to the bundle."""
-    number: Annotated[str, AfterValidator(_number)]
+    number: Annotated[str, AfterValidator(stated_number)]
     """The figure as the text writes it, quoted so that trailing zeros survive."""
 
 
@@ -51,7 +45,7 @@ def decide(spec: ProvenanceSpec, _subject: Subject, evidence: Evidence) -> Decis
     if forgery := ran.forged(facts, needed):
         return forgery
     numbers = [str(number) for number in facts["numbers"]]
-    found = [number for number in numbers if _is_the_number(number, spec.number)]
+    found = ran.gives(facts, spec.number)
     if found:
         measured = f"{spec.entry} gave {found[0]}, stated {spec.number}"
         return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0)
@@ -62,16 +56,6 @@ def decide(spec: ProvenanceSpec, _subject: Subject, evidence: Evidence) -> Decis
     if why := ran.blind(facts, "printed", "written"):
         return Decision(Verdict.INCONCLUSIVE, "not observed", f"{measured}; {why}", needed, Rung.L0)
     return Decision(Verdict.REFUTED, "nobody computed it", measured, needed, Rung.L0)
-
-
-def _is_the_number(given: str, stated: str) -> bool:
-    """Also as a share where the text has percent: 0.914 is 91.4%."""
-    wanted = Stated(stated)
-    try:
-        value = float(given)
-    except ValueError:
-        return False
-    return wanted.matches(value) or (wanted.percent and wanted.matches(value / 100))
 
 
 def refuted_by(spec: ProvenanceSpec) -> str:

@@ -18,7 +18,12 @@ from scipy.special import ndtri
 from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject
 from pytest_mecheval.checks.inference import ALPHA, Inference, clip_for, damage
-from pytest_mecheval.checks.spec import LARGEST_THRESHOLD, ComponentName, MeasuredSpec, distinct
+from pytest_mecheval.checks.spec import (
+    ComponentName,
+    MeasuredSpec,
+    distinct,
+    stated_number,
+)
 from pytest_mecheval.checks.worked import CLEAN, edit_scores, example
 from pytest_mecheval.evidence.decision import Decision, Estimate
 from pytest_mecheval.evidence.measurement import Evidence, Values
@@ -39,16 +44,10 @@ PERTURBED_UNITS = 3.0
 """... and at least by this many rounding units."""
 
 
-def _number(text: str) -> str:
-    if abs(Stated(text).value) > LARGEST_THRESHOLD:
-        raise ValueError(f"{text!r} is beyond what can be measured (up to {LARGEST_THRESHOLD:g})")
-    return text
-
-
 class ReportedNumberSpec(MeasuredSpec):
     """What a claim about a figure must say before it can be checked."""
 
-    number: Annotated[str, AfterValidator(_number)]
+    number: Annotated[str, AfterValidator(stated_number)]
     """The figure as the text writes it, quoted so that trailing zeros survive: "0.7190", "98.5%"."""
     quantity: Literal["score", "damage", "attention"]
     """`score`: mean metric (of the edited run when components are given); `damage`: what the edit costs; `attention`: mean mass of `components[0]` from `query` to `key`."""

@@ -8,6 +8,7 @@ import pytest
 from pytest_mecheval.errors import SubjectError
 from pytest_mecheval.run.rerun import Script, rerun
 from pytest_mecheval.sandbox.backends import available
+from pytest_mecheval.wire import Rerun
 
 pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on this machine")
 
@@ -46,11 +47,11 @@ def facts_of(bundle, tmp_path):
     return run
 
 
-def script(bundle: Path, entry: str, digest: str = "d") -> Script:
+def script(bundle: Path, entry: str, digest: str = "d", **how) -> Script:
     files = tuple(
         sorted(p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file())
     )
-    return Script(bundle, digest, files, entry)
+    return Script(bundle, digest, files, Rerun(entry, **how))
 
 
 def test_an_ablation_is_recorded_with_site_prompts_and_place(facts_of):
@@ -144,3 +145,25 @@ def test_a_script_that_forges_the_ledger_is_found_out(facts_of):
     )
     assert facts["standing"] == "forged"
     assert facts["edits"] == []
+
+
+def test_shuffled_weights_change_what_is_computed_and_nothing_typed(bundle, tmp_path):
+    (bundle / "run.py").write_text(
+        MODEL
+        + "state = torch.load('w.pt', weights_only=True)\nmodel.load_state_dict(state)\n"
+        + "print('computed', f'{model(prompts).abs().mean().item():.4f}', 'typed', 0.8642)\n"
+    )
+    import torch
+
+    torch.manual_seed(0)
+    shapes = {
+        "lower.weight": (4, 4),
+        "lower.bias": (4,),
+        "upper.weight": (2, 4),
+        "upper.bias": (2,),
+    }
+    torch.save({name: torch.randn(shape) for name, shape in shapes.items()}, bundle / "w.pt")
+    real = rerun(script(bundle, "run.py"), tmp_path / "store").facts
+    sham = rerun(script(bundle, "run.py", sham="shuffle"), tmp_path / "store").facts
+    assert (real["sham_applied"], sham["sham_applied"]) == (False, True)
+    assert set(real["numbers"]) & set(sham["numbers"]) == {"0.8642"}
