@@ -42,7 +42,7 @@ def test_kinds_updates_the_table_between_its_markers(tmp_path, capsys):
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
-    assert "old" not in text
+    assert "stale-row" not in text
     assert "| `ablation` |" in text
     assert main(["kinds", "--update", str(readme)]) == 0
     assert "up to date" in capsys.readouterr().out

@@ -263,7 +263,7 @@ def test_a_document_is_not_for_the_harness(handmade_reference, tmp_path):
     job = job_of(handmade_reference, Document("nodes.json"), n=8)
     (record,), failures = measured([job], tmp_path)
     assert record is None
-    assert "a document is read where the bundle is read" in failures[job.address]["error"]
+    assert "documents and reruns belong where the bundle is read" in failures[job.address]["error"]
 
 
 @pytest.mark.parametrize(
