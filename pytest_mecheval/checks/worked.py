@@ -114,3 +114,18 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "failed_cells": [],
     }
     return {**facts, **changed}
+
+
+def rerun_example(
+    title: str,
+    spec: Spec,
+    plan: Callable[[Any, Subject], tuple[PlanStep, ...]],
+    verdict: Verdict,
+    *runs: Mapping[str, object],
+) -> Example:
+    """An example about reruns: for each planned run, how its facts differ from one that did nothing."""
+    measured = {
+        step: Measurement(np.empty(0), facts=ran_facts(**changed))
+        for step, changed in zip(plan(spec, SUBJECT), runs, strict=True)
+    }
+    return Example(title, spec, SUBJECT, Evidence(measured), verdict)

@@ -7,14 +7,12 @@ Blind spots: same machine, same threads, same interpreter; times and dates in th
 Source: METHODS R07; checklist item RP3 (Bai et al. 2026, arXiv:2602.18458).
 """
 
-import numpy as np
-
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.spec import Spec
-from pytest_mecheval.checks.worked import SUBJECT, ran_facts
+from pytest_mecheval.checks.worked import rerun_example
 from pytest_mecheval.evidence.decision import Decision
-from pytest_mecheval.evidence.measurement import Evidence, Measurement
+from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
 
@@ -70,11 +68,7 @@ _SPEC = DeterminismSpec(entry="run.py")
 
 
 def _worked(title: str, verdict: Verdict, first: list[str], second: list[str]) -> Example:
-    measured = {
-        step: Measurement(np.empty(0), facts=ran_facts(numbers=numbers))
-        for step, numbers in zip(plan(_SPEC, SUBJECT), (first, second), strict=True)
-    }
-    return Example(title, _SPEC, SUBJECT, Evidence(measured), verdict)
+    return rerun_example(title, _SPEC, plan, verdict, {"numbers": first}, {"numbers": second})
 
 
 CHECK = Check(

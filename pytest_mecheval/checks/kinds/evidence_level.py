@@ -9,15 +9,14 @@ Source: Joshi et al. 2026, arXiv:2602.16698 (evidence ladder); METHODS 1.1, 7.3 
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.spec import Spec
-from pytest_mecheval.checks.worked import SUBJECT, ran_facts
+from pytest_mecheval.checks.worked import rerun_example
 from pytest_mecheval.evidence.decision import Decision
-from pytest_mecheval.evidence.measurement import Evidence, Measurement
+from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
 
@@ -87,8 +86,7 @@ _READ = {"site": "blocks.0.attn.pattern", "prompts": 128, "place": "run.py:22"}
 
 
 def _worked(title: str, verdict: Verdict, **facts: object) -> Example:
-    measured = Measurement(np.empty(0), facts=ran_facts(**facts))
-    return Example(title, _SPEC, SUBJECT, Evidence({ran.run_of("run.py"): measured}), verdict)
+    return rerun_example(title, _SPEC, plan, verdict, facts)
 
 
 CHECK = Check(

@@ -9,16 +9,15 @@ Source: METHODS R04, CTL-3; Adebayo et al. 2018, arXiv:1810.03292 (parameter ran
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import AfterValidator
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.ran import Facts
 from pytest_mecheval.checks.spec import Spec, stated_number
-from pytest_mecheval.checks.worked import SUBJECT, ran_facts
+from pytest_mecheval.checks.worked import rerun_example
 from pytest_mecheval.evidence.decision import Decision
-from pytest_mecheval.evidence.measurement import Evidence, Measurement
+from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
 
@@ -79,12 +78,7 @@ _SPEC = HardCodedSpec(entry="run.py", number="0.914")
 def _worked(
     title: str, verdict: Verdict, real: dict[str, object], sham: dict[str, object]
 ) -> Example:
-    steps = plan(_SPEC, SUBJECT)
-    facts = (ran_facts(**real), ran_facts(**{"sham_applied": True, **sham}))
-    measured = {
-        step: Measurement(np.empty(0), facts=each) for step, each in zip(steps, facts, strict=True)
-    }
-    return Example(title, _SPEC, SUBJECT, Evidence(measured), verdict)
+    return rerun_example(title, _SPEC, plan, verdict, real, {"sham_applied": True, **sham})
 
 
 _GIVEN: dict[str, object] = {"numbers": ["0.91406"]}

@@ -9,16 +9,15 @@ Source: METHODS 7.1 (predicates), 7.3 K01.
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.ran import Facts
 from pytest_mecheval.checks.spec import Spec
-from pytest_mecheval.checks.worked import SUBJECT, ran_facts
+from pytest_mecheval.checks.worked import rerun_example
 from pytest_mecheval.evidence.decision import Decision
-from pytest_mecheval.evidence.measurement import Evidence, Measurement
+from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
 
@@ -173,8 +172,7 @@ _READ = {"site": "blocks.0.attn.o", "prompts": 128, "place": "run.py:31"}
 
 
 def _worked(title: str, verdict: Verdict, **facts: object) -> Example:
-    measured = Measurement(np.empty(0), facts=ran_facts(**facts))
-    return Example(title, _SPEC, SUBJECT, Evidence({ran.run_of("run.py"): measured}), verdict)
+    return rerun_example(title, _SPEC, plan, verdict, facts)
 
 
 CHECK = Check(

@@ -7,14 +7,12 @@ Blind spots: says nothing about what the script computes; a script that swallows
 Source: METHODS R01; checklist item C1 (Bai et al. 2026, arXiv:2602.18458).
 """
 
-import numpy as np
-
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.spec import Spec
-from pytest_mecheval.checks.worked import SUBJECT, ran_facts
+from pytest_mecheval.checks.worked import rerun_example
 from pytest_mecheval.evidence.decision import Decision
-from pytest_mecheval.evidence.measurement import Evidence, Measurement
+from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
 
@@ -54,8 +52,7 @@ _SPEC = RunnableSpec(entry="run.py")
 
 
 def _worked(title: str, verdict: Verdict, **facts: object) -> Example:
-    measured = Measurement(np.empty(0), facts=ran_facts(**facts))
-    return Example(title, _SPEC, SUBJECT, Evidence({ran.run_of("run.py"): measured}), verdict)
+    return rerun_example(title, _SPEC, plan, verdict, facts)
 
 
 CHECK = Check(
