@@ -126,7 +126,7 @@ def _special(claimed: Claimed, inference: Inference, alpha: float) -> tuple[Verd
 def _notes(claimed: Claimed, inference: Inference, code: str) -> tuple[str, ...]:
     notes = []
     if code == UNDERPOWERED:
-        reach = inference.detectable(claimed.effect - claimed.needed)
+        reach = inference.for_margins.detectable(claimed.effect - claimed.needed)
         notes.append(
             f"{claimed.effect.size} prompts tell effects {reach:.3g} beyond the threshold apart"
         )
