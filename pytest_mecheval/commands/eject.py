@@ -1,0 +1,21 @@
+"""`mecheval eject`: write the test modules of a bundle for keeping."""
+
+import argparse
+from pathlib import Path
+
+HELP = "write the test modules of a bundle for keeping"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("--claims", type=Path, metavar="FILE", help="instead of BUNDLE.claims.yaml")
+
+
+def run(options: argparse.Namespace) -> str:
+    """What was written."""
+    from pytest_mecheval.cases.ejecting import eject
+
+    written = eject(options.folder, options.bundle, options.claims)
+    return "\n".join(f"wrote {path}" for path in written)
