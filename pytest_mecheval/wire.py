@@ -97,8 +97,17 @@ class Rerun:
 
     entry: str
     """Relative to the bundle."""
-    sham: Literal["none", "shuffle"] = "none"
-    """`shuffle`: every weight tensor that is loaded has its entries permuted (CTL-3)."""
+    sham: Literal["none", "shuffle", "headperm"] = "none"
+    """`shuffle`: every weight matrix has its entries permuted (CTL-3); `headperm`: the attention heads of
+    every layer change places, so the model's function stays."""
+    seed_shift: int = 0
+    """Added to every seed the script sets."""
+    poison: Literal["none", "finite", "nan"] = "none"
+    """What replaces the values that the script's interventions write (METHODS K02)."""
+    poison_sites: tuple[str, ...] = ()
+    """Only there: module paths or hook names, whole or their last parts; empty: everywhere."""
+    arguments: tuple[str, ...] = ()
+    """Words after the script's name on its command line."""
     repeat: int = 0
     """Runs with different numbers are different runs of the same thing."""
     type: Literal["rerun"] = "rerun"
@@ -233,6 +242,9 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         edit["components"] = tuple(edit["components"])
         edit["receivers"] = tuple(edit["receivers"])
         fields["intervention"] = Intervention(**edit)
+    for name in ("poison_sites", "arguments"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
     return _PROBES[fields["type"]](**fields)
 
 

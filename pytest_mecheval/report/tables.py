@@ -43,7 +43,28 @@ def step_label(step: PlanStep) -> str:
         case Document():
             return plain_line(f"document {probe.file}")
         case Rerun():
-            return plain_line(f"run of {probe.entry}")
+            return plain_line(_rerun_label(probe))
+
+
+def _rerun_label(probe: Rerun) -> str:
+    """One run of a script and what is changed in it.
+
+    >>> _rerun_label(Rerun("run.py", sham="shuffle"))
+    'run of run.py, weights shuffled'
+    """
+    changes = {
+        "weights shuffled": probe.sham == "shuffle",
+        "heads permuted": probe.sham == "headperm",
+        f"seeds shifted by {probe.seed_shift}": probe.seed_shift != 0,
+        f"edits poisoned ({probe.poison})": probe.poison != "none",
+        f"arguments {' '.join(probe.arguments)}": bool(probe.arguments),
+    }
+    done = [words for words, applies in changes.items() if applies]
+    return (
+        f"run of {probe.entry}{', '.join(['', *done])}"
+        if done
+        else (f"run of {probe.entry}, traced and plain")
+    )
 
 
 def edit_label(edit: Intervention) -> str:

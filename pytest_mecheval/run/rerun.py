@@ -11,7 +11,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement
 from pytest_mecheval.run.ledger_facts import facts_of
+from pytest_mecheval.run.plain_runs import compared, output_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
+from pytest_mecheval.sandbox.differential import Output
 from pytest_mecheval.sandbox.ledger import read_ledger
 from pytest_mecheval.sandbox.variables import scrubbed
 from pytest_mecheval.sandbox.view import interpreter_paths
@@ -39,9 +42,10 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 1
+RERUN_FORMAT = 2
 """Raised whenever a rerun's facts change meaning; part of every address."""
-ENTRY_SUFFIXES = (".py", ".ipynb")
+NOTEBOOK = ".ipynb"
+ENTRY_SUFFIXES = (".py", NOTEBOOK)
 RESULTS = "results"
 """Left out of the copy: a stored number proves nothing."""
 STDERR_SHOWN = 400
@@ -59,7 +63,7 @@ class Script:
     files: tuple[str, ...]
     """Relative paths of the files it may see."""
     probe: Rerun
-    """Which script or notebook, and what is done to the weights it loads."""
+    """Which script or notebook, and what is changed while it runs."""
     sandbox: str = "auto"
     """Backend by name."""
 
@@ -102,40 +106,97 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 
 
 def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
-    workshop = Path(tempfile.mkdtemp(prefix="mecheval-"))
-    try:
-        scratch, logs = workshop / "scratch", workshop / "logs"
-        bundle = scratch / "bundle"
-        _copy(script, bundle)
+    facts, traced = _traced(script, backend)
+    probe = script.probe
+    if probe == Rerun(probe.entry, repeat=probe.repeat):
+        # As it is: only then does a run without the tracer have to come out the same.
+        return {**facts, "watched": compared(traced, lambda: _plain(script, backend))}
+    return facts
+
+
+def _traced(script: Script, backend: Backend) -> tuple[Mapping[str, Any], Output]:
+    with _workshop(script) as work:
         # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
-        ledger, nonce = scratch / "ledger.jsonl", secrets.token_hex(16)
-        tracer = _tracer()
-        python = Path(sys.executable)
-        argv = (
-            str(python),
-            "-I",
-            str(tracer),
-            str(ledger),
-            "--root",
-            str(bundle),
-            "--sham",
-            script.probe.sham,
-        )
-        outcome = backend.run(
-            Confinement(
-                argv=(*argv, "--nonce", nonce, "--", str(bundle / script.probe.entry)),
-                scratch=scratch,
-                read_only=(*interpreter_paths(python), tracer),
-                environment=scrubbed(scratch, python=python),
-                limits=Limits(),
-                cwd=bundle,
-            ),
-            logs,
-        )
+        ledger, nonce = work.scratch / "ledger.jsonl", secrets.token_hex(16)
+        words = ["--root", str(work.bundle), "--nonce", nonce, *_changes(script.probe)]
+        outcome = work.run(backend, _with_tracer(work, script.probe, ledger, words))
         facts = facts_of(read_ledger(ledger, nonce))
-        return {**facts, **_ending(outcome)}
+        return {**facts, **_ending(outcome)}, work.left(outcome)
+
+
+def _plain(script: Script, backend: Backend) -> Output:
+    """The same without the tracer; a notebook's cells need its runner, which then watches nothing."""
+    with _workshop(script) as work:
+        entry = str(work.bundle / script.probe.entry)
+        command = ("-s", "-E", "-B", entry, *script.probe.arguments)
+        if entry.endswith(NOTEBOOK):
+            # The tracer opens a ledger, then leaves it and everything else alone.
+            nowhere = work.scratch / "ledger.jsonl"
+            words = ["--root", str(work.bundle), "--plain"]
+            command = _with_tracer(work, script.probe, nowhere, words)
+        return work.left(work.run(backend, command))
+
+
+def _with_tracer(
+    work: "_Workshop", probe: Rerun, ledger: Path, words: list[str]
+) -> tuple[str, ...]:
+    request = work.scratch / "request.json"
+    entry = str(work.bundle / probe.entry)
+    request.write_text(json.dumps([str(ledger), *words, "--", entry, *probe.arguments]))
+    # A script can read its own command line: what is done to it must not stand there.
+    return ("-I", str(_tracer()), "--request", str(request))
+
+
+def _changes(probe: Rerun) -> list[str]:
+    words = ["--sham", probe.sham, "--poison", probe.poison]
+    words += ["--seed-shift", str(probe.seed_shift)]
+    for site in probe.poison_sites:
+        words += [f"--poison-site={site}"]
+    return words
+
+
+@dataclass(frozen=True)
+class _Workshop:
+    """A scratch copy of the bundle for one run."""
+
+    script: Script
+    folder: Path
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @property
+    def bundle(self) -> Path:
+        return self.scratch / "bundle"
+
+    def run(self, backend: Backend, words: tuple[str, ...]) -> Outcome:
+        python = Path(sys.executable)
+        return backend.run(
+            Confinement(
+                argv=(str(python), *words),
+                scratch=self.scratch,
+                read_only=(*interpreter_paths(python), _tracer()),
+                environment=scrubbed(self.scratch, python=python),
+                limits=Limits(),
+                cwd=self.bundle,
+            ),
+            self.folder / "logs",
+        )
+
+    def left(self, outcome: Outcome) -> Output:
+        script = self.script
+        return output_of(outcome, self.folder, self.bundle, script.root, frozenset(_seen(script)))
+
+
+@contextmanager
+def _workshop(script: Script) -> Iterator[_Workshop]:
+    work = _Workshop(script, Path(tempfile.mkdtemp(prefix="mecheval-")))
+    try:
+        _copy(script, work.bundle)
+        yield work
     finally:
-        remove_tree(workshop)
+        remove_tree(work.folder)
 
 
 def _ending(outcome: Outcome) -> Mapping[str, Any]:
@@ -153,11 +214,14 @@ def _ending(outcome: Outcome) -> Mapping[str, Any]:
 
 def _copy(script: Script, target: Path) -> None:
     (target / RESULTS).mkdir(parents=True)
-    for relative in script.files:
-        if relative.split("/", 1)[0] != RESULTS:
-            place = target / relative
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stated_file(script.root, relative), place)
+    for relative in _seen(script):
+        place = target / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(stated_file(script.root, relative), place)
+
+
+def _seen(script: Script) -> list[str]:
+    return [path for path in script.files if path.split("/", 1)[0] != RESULTS]
 
 
 def _tracer() -> Path:

@@ -113,7 +113,10 @@ def _edited(requirement: Requirement, facts: Facts) -> tuple[str, str]:
         return "another site", f"only {found} was changed{ran.placed(elsewhere[0])}"
     reads = ran.at_sites(facts["reads"], requirement.sites)
     if reads:
-        return "changed nothing", f"a hook ran{ran.placed(reads[0])} and changed nothing"
+        # The hook that was meant to edit hands a value back; a reader beside it is beside the point.
+        row = max(reads, key=lambda read: bool(read.get("handed_back")))
+        done = "handed back what it was given" if row.get("handed_back") else "only read"
+        return "changed nothing", f"a hook ran{ran.placed(row)} and {done}: it changed nothing"
     if facts["idle_hooks"]:
         return "not run", f"a hook on {facts['idle_hooks'][0]} was registered and never called"
     return "not run", "no hook changed any activation"
