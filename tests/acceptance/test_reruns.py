@@ -15,6 +15,8 @@ PAIRS = {
     "crashes_halfway": "runs_through",
     "hard_coded": "computed",
     "unseeded": "seeded",
+    "cached_logits": "fresh_logits",
+    "watched": "unwatched",
 }
 
 
