@@ -16,7 +16,22 @@ MAX_DIFFERENCES = 20
 MAX_TOKENS = 200_000
 SHOWN = 80
 COST_WORDS = frozenset(
-    ["time", "times", "elapsed", "took", "seconds", "secs", "duration", "runtime", "wall", "cpu", "memory", "mib", "mb", "speed"]
+    [
+        "time",
+        "times",
+        "elapsed",
+        "took",
+        "seconds",
+        "secs",
+        "duration",
+        "runtime",
+        "wall",
+        "cpu",
+        "memory",
+        "mib",
+        "mb",
+        "speed",
+    ]
 )
 COST_UNITS = frozenset(
     {
