@@ -5,6 +5,7 @@ would see the value as it was. Version counters and identities are not asked: in
 none, read-only caching hooks of transformer_lens return new tensors, and `.data` writes leave no trace.
 """
 
+import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,8 +31,9 @@ COPY_KINDS = {"copy": "copy", "permuted": "permuted", "mean": "mean", "mean_all"
 PLUMBING = ("transformer_lens.model_bridge.", "accelerate.hooks")
 """Modules whose own hooks are part of the forward; hooks of users never come from here."""
 TRUSTED_READS, VALUE_CHECK_EVERY = 8, 8
-"""A callback that only read this often is compared by value every eighth time; in between the version
-counter is asked, which in-place writes except through `.data` or numpy advance."""
+"""A callback that left its input alone this often, be it that it only read or that it returned another
+tensor, has the input compared by value every eighth time; in between the version counter is asked, which
+in-place writes except through `.data` or numpy advance."""
 MARK = "_observed"
 """Attribute of our wrappers."""
 READ, RETURNS, IN_PLACE = "read", "returns", "in place"
@@ -51,7 +53,7 @@ class Hook:
     """Calls that returned a value which changed nothing: what an edit that does nothing looks like."""
     site: str = ""
     streak: int = 0
-    """Calls in a row that changed nothing."""
+    """Calls in a row that left what they were given as it was."""
 
 
 @dataclass
@@ -280,7 +282,7 @@ class Hooks:
                 if self._poison is not None and base is not None and self._poison.wants(key):
                     result = self._poison.poisoned(base, new, result)
             self._activations.remember(key, number, seen)
-        hook.streak = hook.streak + 1 if habit == READ else 0
+        hook.streak = hook.streak + 1 if habit != IN_PLACE else 0
         hook.handed_back += habit == READ and result is not None
         if code is not None and self._habits.get(code) not in (habit, IN_PLACE):
             self._habits[code] = habit
@@ -319,7 +321,8 @@ class Hooks:
             found["approximate"] = True
         else:
             moved = seen != now if seen.shape == now.shape else None
-            if moved is not None and bool(seen.isnan().any()):
+            # The sum is NaN when any number is, and one pass cheaper than asking each.
+            if moved is not None and math.isnan(float(seen.sum())):
                 moved = None  # NaN differs from itself; the elements are asked instead
             found = describe(_converted(module, old), _converted(module, new), heads, site, moved)
         if found["share"] == 0.0:
