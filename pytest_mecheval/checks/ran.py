@@ -1,7 +1,7 @@
 """What kinds that judge a rerun share: the run's facts, matching of sites and heads, and what counts as not knowing."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_mecheval.evidence.decision import Decision
@@ -134,6 +134,21 @@ def numbers_in(ranges: str) -> set[int]:
         first, _, last = part.partition("-")
         held.update(range(int(first), int(last or first) + 1))
     return held
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers as ranges, the inverse of `numbers_in`.
+
+    >>> ranges([5, 1, 3, 4])
+    '1,3-5'
+    """
+    parts: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
 def placed(row: Facts) -> str:

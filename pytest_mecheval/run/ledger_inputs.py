@@ -4,9 +4,10 @@ Compact and comparable between runs: hashes of input rows once, and per call sit
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from pytest_mecheval.checks.ran import ranges
 from pytest_mecheval.sandbox.ledger import Ledger
 from pytest_mecheval.sandbox.ledger_rows import Inputs
 
@@ -21,7 +22,7 @@ def inputs_of(ledger: Ledger) -> Mapping[str, Any]:
 
     Returns:
         `rows`: hashes in order of first use; `calls`: per call stack and number of files written
-        before it, the `rows` as index ranges such as `0-127,130`; `writes`: files in the order they
+        before it, the `rows` as index ranges such as `0-127,130` and how many `edits` were made; `writes`: files in the order they
         were first written; `complete`: False when some inputs are not on record.
     """
     batches = {row.id: row for row in ledger.of(Inputs)}
@@ -29,6 +30,7 @@ def inputs_of(ledger: Ledger) -> Mapping[str, Any]:
     ends = [after for after, _ in writes]
     index: dict[str, int] = {}
     sites: dict[tuple[tuple[str, ...], int], set[int]] = {}
+    edits: dict[tuple[tuple[str, ...], int], int] = {}
     complete = not {"inputs", "forward", "file"} & set(ledger.truncated)
     for forward in ledger.forwards:
         batch = batches.get(forward.inputs)
@@ -39,6 +41,7 @@ def inputs_of(ledger: Ledger) -> Mapping[str, Any]:
             complete = False
             continue
         held = sites.setdefault(key, set())
+        edits[key] = edits.get(key, 0) + forward.edits
         for row in batch.rows if batch is not None else ():
             number = index.setdefault(row, len(index))
             if number < MAX_ROWS:
@@ -48,22 +51,12 @@ def inputs_of(ledger: Ledger) -> Mapping[str, Any]:
         "complete": complete and len(index) <= MAX_ROWS,
         "writes": [path for _, path in writes],
         "calls": [
-            {"stack": list(stack), "written": written, "rows": ranges(held)}
+            {
+                "stack": list(stack),
+                "written": written,
+                "rows": ranges(held),
+                "edits": edits[stack, written],
+            }
             for (stack, written), held in sites.items()
         ],
     }
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """Whole numbers as ranges.
-
-    >>> ranges({0, 1, 2, 7})
-    '0-2,7'
-    """
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and parts[-1][1] == number - 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
