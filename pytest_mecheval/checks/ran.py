@@ -20,9 +20,22 @@ PERCENT = 100.0
 Facts = Mapping[str, Any]
 
 
-def run_of(entry: str, *, sham: Literal["none", "shuffle"] = "none", repeat: int = 0) -> PlanStep:
-    """The step that runs one entry point of the bundle, as it is or with shuffled weights."""
-    return step_for(Rerun(entry, sham, repeat))
+def run_of(
+    entry: str,
+    *,
+    sham: Literal["none", "shuffle"] = "none",
+    repeat: int = 0,
+    keep: tuple[str, ...] = (),
+) -> PlanStep:
+    """The step that runs one entry point of the bundle, as it is or with shuffled weights.
+
+    Args:
+        entry: script or notebook, relative to the bundle.
+        sham: what is done to the weights it loads.
+        repeat: number of the repetition.
+        keep: stored results it is meant to read.
+    """
+    return step_for(Rerun(entry, sham, repeat, keep=keep))
 
 
 def step_for(probe: Rerun | Code | Prose) -> PlanStep:

@@ -85,6 +85,8 @@ class PlanStepSpec(Spec):
     """Script (.py) or notebook (.ipynb) that carries the step out, relative to the bundle."""
     requires: Annotated[tuple[Requirement, ...], Field(min_length=1)]
     """All of these must have happened in its run."""
+    keep: tuple[RelativePath, ...] = ()
+    """Stored results (files under results/) that it is meant to read; all others are left out."""
     written_in: str = ""
     """Where the plan's text comes from, when the run itself could have written it: a file (`logs/plan.md`) or a notebook cell (`analysis.ipynb:cell5`); it must come before the events it plans."""
 
@@ -92,7 +94,7 @@ class PlanStepSpec(Spec):
 def plan(spec: PlanStepSpec, _subject: Subject) -> tuple[PlanStep, ...]:
     """One run, and where the report owns up to deviations."""
     told = (_prose(each.disclosed) for each in spec.requires if each.disclosed)
-    return (ran.run_of(spec.entry), *dict.fromkeys(told))
+    return (ran.run_of(spec.entry, keep=spec.keep), *dict.fromkeys(told))
 
 
 def decide(spec: PlanStepSpec, _subject: Subject, evidence: Evidence) -> Decision:
@@ -100,7 +102,7 @@ def decide(spec: PlanStepSpec, _subject: Subject, evidence: Evidence) -> Decisio
     needed = f"in the run of {spec.entry}: {'; '.join(_words(each) for each in spec.requires)}"
     if evidence.unavailable:
         return ran.not_runnable(evidence, needed)
-    facts = evidence[ran.run_of(spec.entry)].facts
+    facts = evidence[ran.run_of(spec.entry, keep=spec.keep)].facts
     if forgery := ran.forged(facts, needed):
         return forgery
     findings = [_judged(requirement, facts, evidence) for requirement in spec.requires]
