@@ -2,11 +2,12 @@
 
 Question: does the bundle's own validation stop passing when the components or the weights it validates are wrong?
 Null: it passes just as well with other components in its node list, or with shuffled weights.
-Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists and 2 weight shuffles; it is VACUOUS when no forward ran in it, or when a whole sort of sham leaves the verdict as it was.
+Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists and 2 weight shuffles; it is VACUOUS when no forward ran in it, or when every sham of a sort (two or more) passes.
 Blind spots: testimony (T1); a validation that can fail may still be weak; names typed into the code cannot be exchanged; a script that loads no weights cannot be given broken ones.
 Source: METHODS 7.3 K09, 10 V01, V03, V07-V08; Adebayo et al. 2018, arXiv:1810.03292 (parameter randomisation).
 """
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
@@ -27,6 +28,8 @@ SHUFFLES = 2
 """Weight permutations: a ratio of noise may pass once by luck, hardly twice."""
 DECOYS = 3
 """Node lists with other components."""
+FEWEST = 2
+"""Passing shams of a sort that show something: a single one may be true by accident."""
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 
@@ -100,7 +103,9 @@ def _judged(
     said = f"{spec.entry} passes, and in {' and in '.join(filter(None, (weights, names)))}"
     blind_to_weights = bool(handed) and all(_passes(spec, facts) for facts in handed)
     blind_to_names = bool(read) and all(_passes(spec, facts) for facts in read)
-    if blind_to_weights and (blind_to_names or not read):
+    if len(read) < FEWEST and blind_to_names and not blind_to_weights:
+        return Verdict.INCONCLUSIVE, "too few shams", said
+    if blind_to_weights and blind_to_names:
         return Verdict.VACUOUS, "cannot fail", said
     if blind_to_names:
         return Verdict.VACUOUS, "passes with any components", said
@@ -167,17 +172,25 @@ def _shuffled(spec: ValidationStrengthSpec) -> tuple[PlanStep, ...]:
 def _decoyed(spec: ValidationStrengthSpec) -> tuple[PlanStep, ...]:
     if not spec.nodes:
         return ()
-    lists = dict.fromkeys(_exchange(spec, turn) for turn in range(min(DECOYS, len(spec.others))))
+    lists: dict[frozenset[str], tuple[tuple[str, str], ...]] = {}
+    for names in _exchanges(spec):
+        kept = set(spec.claimed) - {old for old, _ in names}
+        # The same nodes in another order are no other sham.
+        lists.setdefault(frozenset(kept | {new for _, new in names}), names)
     return tuple(
         ran.step_for(Rerun(spec.entry, keep=_kept(spec), decoy=Decoy(spec.nodes, names)))
-        for names in lists
+        for names in list(lists.values())[:DECOYS]
     )
 
 
-def _exchange(spec: ValidationStrengthSpec, turn: int) -> tuple[tuple[str, str], ...]:
-    """Each claimed component for another one, as far as the others reach."""
-    turned = (*spec.others[turn:], *spec.others[:turn])
-    return tuple(zip(spec.claimed, turned, strict=False))
+def _exchanges(spec: ValidationStrengthSpec) -> Iterator[tuple[tuple[str, str], ...]]:
+    """All claimed components for others, as far as those reach; then one at a time."""
+    for turn in range(len(spec.others)):
+        turned = (*spec.others[turn:], *spec.others[:turn])
+        yield tuple(zip(spec.claimed, turned, strict=False))
+    for old in spec.claimed:
+        for new in spec.others:
+            yield ((old, new),)
 
 
 def problems(spec: ValidationStrengthSpec, _subject: Subject) -> tuple[str, ...]:
