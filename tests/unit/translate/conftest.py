@@ -34,6 +34,9 @@ def only_loopback(monkeypatch):
 
         return guarded
 
+    def as_text(host):
+        return host.decode() if isinstance(host, bytes) else str(host)
+
     def address(arguments):
         found = arguments[-1]
         return found[0] if isinstance(found, tuple) else "127.0.0.1"  # a path: a Unix socket
@@ -41,7 +44,7 @@ def only_loopback(monkeypatch):
     for name in ("connect", "connect_ex", "sendto"):
         real = getattr(socket.socket, name)
         monkeypatch.setattr(socket.socket, name, refuse_beyond(real, address))
-    lookup = refuse_beyond(socket.getaddrinfo, lambda arguments: str(arguments[0]))
+    lookup = refuse_beyond(socket.getaddrinfo, lambda arguments: as_text(arguments[0]))
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)

@@ -76,7 +76,7 @@ def test_a_private_key_goes_whole_and_lines_stay():
         ("/home/ann/run_3/results/x.json", "[host path]/x.json"),
         ("/Users/ann/y.py", "[host path]/y.py"),
         ("/root/.cache/", "[host path]/"),
-        ("/tmp/tmpab12", "[host path]/tmpab12"),
+        ("/scratch/tmpab12", "[host path]/tmpab12"),
         ("/unusual/disk/of/ours.txt", "[host path]/ours.txt"),
         ("file:///home/ann/z.html", "file://[host path]/z.html"),
         ("C:\\Users\\ann\\model.pt", "[host path]\\model.pt"),
