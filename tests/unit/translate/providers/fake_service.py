@@ -35,7 +35,8 @@ class Told:
     every: float = 0.0
     """Seconds before each chunk."""
     then: str = "end"
-    """`end`: all is well; `cut`: the connection drops; `stall`: nothing more comes."""
+    """`end`: all is well; `cut`: the connection drops; `stall`: nothing more comes.
+    `drop` and `silent`: the same before a single byte of the answer."""
     kind: str = "text/event-stream"
 
 
@@ -166,6 +167,10 @@ class FakeService:
                 self._under_way -= 1
 
     def _send(self, handler: BaseHTTPRequestHandler, told: Told) -> None:
+        if told.then in ("drop", "silent"):
+            handler.close_connection = True
+            self.release.wait(30 if told.then == "silent" else 0)
+            return
         handler.send_response(told.status)
         for name, value in {"content-type": told.kind, **told.headers}.items():
             handler.send_header(name, value)

@@ -149,6 +149,8 @@ def test_a_page_instead_of_a_stream_is_malformed(kind):
         Told(chunks=stream()[:4]),
         Told(chunks=stream()[:-1]),
         Told(then="cut"),
+        Told(then="drop"),
+        Told(then="silent"),
         Told(chunks=stream()[:4], then="stall"),
         Told(then="stall"),
     ],
@@ -168,7 +170,9 @@ def test_what_passes_is_tried_again(failing):
         (refusal(500), Status.UNREACHABLE, "500"),
         (Told(chunks=stream()[:4], then="cut"), Status.UNREACHABLE, "3 tries: connection failed"),
         (Told(chunks=stream()[:4]), Status.UNREACHABLE, "broke off"),
+        (Told(then="drop"), Status.UNREACHABLE, "3 tries: connection failed"),
         (Told(then="stall"), Status.TIMED_OUT, "nothing came for 0.5 s"),
+        (Told(then="silent"), Status.TIMED_OUT, "nothing came for 0.5 s"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
