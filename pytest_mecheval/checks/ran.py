@@ -35,7 +35,7 @@ def run_of(
         repeat: number of the repetition.
         keep: stored results it is meant to read.
     """
-    return step_for(Rerun(entry, sham, repeat, keep=keep))
+    return step_for(Rerun(entry, sham=sham, repeat=repeat, keep=keep))
 
 
 def step_for(probe: Rerun | Code | Prose) -> PlanStep:
