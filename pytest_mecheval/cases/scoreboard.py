@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 
 from pytest_mecheval import __version__
+from pytest_mecheval.cases.audit import stated_outcome
 from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
-from pytest_mecheval.report.decisions import read_document, write_decisions
+from pytest_mecheval.report.decisions import write_decisions
+from pytest_mecheval.report.origins import origins_document
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
+from pytest_mecheval.report.reading import read_document
 from pytest_mecheval.report.terminal import WIDEST, write_summary
 from pytest_mecheval.vocabulary import Verdict
 
@@ -67,12 +71,16 @@ class Scoreboard:
             claims_hash=loaded.claims_sha256,
             salt=self.settings.salt,
             outcomes=tuple(self._outcomes(loaded)),
-            untested={
-                entry.case.id: entry.reason
-                for entry in loaded.entries.values()
-                if entry.bound is None
-            },
+            unchecked=tuple(
+                stated_outcome(entry) for entry in loaded.entries.values() if entry.bound is None
+            ),
             versions=dict(_versions()),
+            path=_relative(loaded.bundle.root, self.settings.invocation_dir),
+            sources=origins_document(
+                loaded.sources.model.ref,
+                {name: task.ref for name, task in loaded.sources.tasks.items() if task.ref},
+            ),
+            sandbox=self.settings.sandbox,
         )
 
     def _outcomes(self, loaded: LoadedBundle) -> Iterator[Outcome]:
@@ -139,9 +147,14 @@ class Scoreboard:
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
 
 
+def _relative(path: Path, start: Path) -> str:
+    return path.relative_to(start).as_posix() if path.is_relative_to(start) else ""
+
+
 def _versions() -> Iterator[tuple[str, str]]:
     """Installed versions, read from package metadata without importing anything."""
     yield "pytest-mecheval", __version__
+    yield "python", platform.python_version()
     for name in _REPORTED_VERSIONS:
         try:
             yield name, importlib.metadata.version(name)

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
-from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.evidence.measurement import Measurement, measured
 from pytest_mecheval.run.ledger_facts import facts_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
@@ -93,7 +92,7 @@ def rerun(script: Script, store: Path) -> Measurement:
             facts = _run(script, backend)
             write_atomically(path, dump(Record(address, (), facts=facts)))
     record = load_record(_parsed(path))
-    return Measurement(np.empty(0), facts=record.facts, provenance={"document": entry})
+    return measured(record, {"document": entry})
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
