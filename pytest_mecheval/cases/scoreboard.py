@@ -16,7 +16,7 @@ from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
-from pytest_mecheval.report.decisions import write_decisions
+from pytest_mecheval.report.artefacts import DECISIONS, clear_artefacts, write_artefacts
 from pytest_mecheval.report.origins import origins_document
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
 from pytest_mecheval.report.reading import read_document
@@ -45,7 +45,7 @@ class Scoreboard:
         """Forget the decisions of earlier runs, so that none of them is taken for one of this run."""
         for loaded in self.bundles:
             shutil.rmtree(self.folder(loaded) / "decisions", ignore_errors=True)
-            (self.folder(loaded) / "decisions.json").unlink(missing_ok=True)
+            clear_artefacts(self.folder(loaded))
 
     def decided(self, loaded: LoadedBundle, entry: Entry, node_id: str) -> None:
         """A case came to a decision, which lies on disk."""
@@ -99,9 +99,9 @@ class Scoreboard:
         return outcome(bound.claim, bound.check, problem=self._problems.get(key, ""))
 
     def write(self) -> None:
-        """Write `decisions.json` of every bundle."""
+        """Write the artefacts of every bundle."""
         for loaded, report in zip(self.bundles, self.reports, strict=True):
-            write_decisions(self.folder(loaded) / "decisions.json", report)
+            write_artefacts(self.folder(loaded), report)
 
     def summarise(self, terminal: Any, results: str = "") -> None:
         """The summary of every bundle that had a case run; `results` is where Allure's lie."""
@@ -111,7 +111,7 @@ class Scoreboard:
             terminal.section(f"mecheval {loaded.name}", sep="-")
             start = self.settings.invocation_dir
             paths = {
-                "decisions": shown(self.folder(loaded) / "decisions.json", start),
+                "decisions": shown(self.folder(loaded) / DECISIONS, start),
                 "test modules": shown(self.folder(loaded) / "tests", start),
             }
             if results:

@@ -9,7 +9,6 @@ except for its `run` block, which holds what differs by nature (seconds, workers
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pytest_mecheval.evidence.decision import Decision
@@ -17,7 +16,7 @@ from pytest_mecheval.report.jsonable import encode_float, plain_json
 from pytest_mecheval.report.outcome import BundleReport, Outcome
 from pytest_mecheval.report.scores import coverage, dimension_scores, family
 from pytest_mecheval.vocabulary import Tier
-from pytest_mecheval.wire import digest, write_atomically
+from pytest_mecheval.wire import digest
 
 FORMAT = 2
 """Raised whenever a field of these documents changes its meaning."""
@@ -236,12 +235,3 @@ def json_text(document: Any) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text + "\n"
-
-
-def write_decisions(
-    path: Path, report: BundleReport, run: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Write `decisions.json` whole or not at all; returns what was written."""
-    document = bundle_document(report, run)
-    write_atomically(path, json_text(document))
-    return document

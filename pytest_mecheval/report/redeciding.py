@@ -19,8 +19,8 @@ from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
 from pytest_mecheval.evidence.measurement import Evidence, Measurement, measured
 from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
 from pytest_mecheval.report.decisions import bundle_document
-from pytest_mecheval.report.outcome import BundleReport, Outcome, RecordUse
 from pytest_mecheval.report.origins import job_of
+from pytest_mecheval.report.outcome import BundleReport, Outcome, RecordUse
 from pytest_mecheval.report.subjects import read_subject
 from pytest_mecheval.wire import Document, Record, Rerun, load_step
 
@@ -140,24 +140,25 @@ def differences(old: Decision, new: Decision) -> Iterator[str]:
     """What a decision made again says otherwise, as `verdict: SUPPORTED, now REFUTED`."""
     for field in fields(Decision):
         before, now = getattr(old, field.name), getattr(new, field.name)
-        if field.name not in _FILLED_IN and not _alike(before, now):
+        if field.name not in _FILLED_IN and not alike(before, now):
             yield f"{field.name}: {before}, now {now}"
     # Notes about the run are added behind those of the kind.
     if old.notes[: len(new.notes)] != new.notes:
         yield f"notes: {'; '.join(old.notes)}, now {'; '.join(new.notes)}"
 
 
-def _alike(before: Any, now: Any) -> bool:
+def alike(before: Any, now: Any) -> bool:
+    """Whether two fields of a decision are the same, numbers up to the order they were summed in."""
     if isinstance(before, float) and isinstance(now, float):
         close = math.isclose(before, now, rel_tol=RELATIVE, abs_tol=RELATIVE)
         return close or (math.isnan(before) and math.isnan(now))
     if type(before) is not type(now):
         return False
     if isinstance(before, tuple):
-        return len(before) == len(now) and all(map(_alike, before, now))
+        return len(before) == len(now) and all(map(alike, before, now))
     if isinstance(before, Estimate | Control | Shams):
         names = [field.name for field in fields(before)]
-        return all(_alike(getattr(before, name), getattr(now, name)) for name in names)
+        return all(alike(getattr(before, name), getattr(now, name)) for name in names)
     return bool(before == now)
 
 
