@@ -107,7 +107,10 @@ class Runner:
         if request.unavailable:
             return Evidence({}, request.unavailable)
         try:
-            reruns = {s: rerun(job, self.workplace.store) for s, job in request.scripts.items()}
+            reruns = {
+                step: rerun(script, self.workplace.store, self.workplace.session)
+                for step, script in request.scripts.items()
+            }
         except SubjectError as error:
             return Evidence({}, str(error))
         waiting = list(request.jobs.values())
@@ -196,6 +199,7 @@ class Runner:
             time.sleep(POLL_SECONDS)
         elif (status := self._child.exit_status(POLL_SECONDS)) is not None:
             self._look_back(self._child, status)
+            self._child.batch.progress.unlink(missing_ok=True)
             self._child = None
         self._on_wait()
 
