@@ -92,6 +92,34 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Prose:
+    """Where one document of the bundle states a number, with the words around it; nothing is run."""
+
+    file: str
+    """Relative to the bundle."""
+    text: str
+    """A number, or a sentence that must stand there word for word."""
+    type: Literal["prose"] = "prose"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The units of the bundle's own code, read from its syntax: functions, cells, literals; nothing is run."""
+
+    type: Literal["code"] = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoy:
+    """A stored file in which component names are exchanged for others before the script sees it."""
+
+    file: str
+    """Relative to the bundle."""
+    names: tuple[tuple[str, str], ...]
+    """(name in the file, name written instead)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rerun:
     """What one of the bundle's own scripts or notebooks really did, run in the sandbox: testimony."""
 
@@ -110,13 +138,47 @@ class Rerun:
     """Words after the script's name on its command line."""
     repeat: int = 0
     """Runs with different numbers are different runs of the same thing."""
+    sham_seed: int = 0
+    """Of the permutation; other seeds give other shams."""
+    keep: tuple[str, ...] = ()
+    """Stored results the script is meant to read; all others are left out."""
+    decoy: Decoy | None = None
     type: Literal["rerun"] = "rerun"
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What is not as the bundle has it, in a few words each; empty for the run as it is.
 
-Probe = Run | Attention | Attribution | Document | Rerun
+        >>> Rerun("run.py", sham="shuffle", seed_shift=7).changes
+        ('weights shuffled', 'seeds shifted by 7')
+        """
+        words = {
+            "weights shuffled": self.sham == "shuffle",
+            "heads permuted": self.sham == "headperm",
+            f"seeds shifted by {self.seed_shift}": self.seed_shift != 0,
+            f"edits poisoned ({self.poison})": self.poison != "none",
+            f"arguments {' '.join(self.arguments)}": bool(self.arguments),
+            "once more": self.repeat > 0,
+        }
+        if self.decoy is not None:
+            exchanged = ", ".join(f"{new} for {old}" for old, new in self.decoy.names)
+            words[f"{exchanged} in {self.decoy.file}"] = True
+        return tuple(text for text, applies in words.items() if applies)
+
+
+Probe = Run | Attention | Attribution | Document | Prose | Code | Rerun
 _PROBES: dict[
-    str, type[Run] | type[Attention] | type[Attribution] | type[Document] | type[Rerun]
+    str,
+    type[Run]
+    | type[Attention]
+    | type[Attribution]
+    | type[Document]
+    | type[Prose]
+    | type[Code]
+    | type[Rerun],
 ] = {
+    "prose": Prose,
+    "code": Code,
     "rerun": Rerun,
     "run": Run,
     "attention": Attention,
@@ -225,13 +287,21 @@ def load_job(body: Mapping[str, Any]) -> Job:
     Raises:
         KeyError, TypeError: the document was not written by this version.
     """
-    step = body["step"]
     return Job(
-        step=PlanStep(Slice(**step["slice"]), load_probe(step["probe"])),
+        step=load_step(body["step"]),
         model=ModelRef(**body["model"]),
         data=DataRef(**body["data"]),
         salt=body["salt"],
     )
+
+
+def load_step(body: Mapping[str, Any]) -> PlanStep:
+    """A plan step rebuilt from parsed JSON.
+
+    Raises:
+        KeyError, TypeError: the document was not written by this version.
+    """
+    return PlanStep(Slice(**body["slice"]), load_probe(body["probe"]))
 
 
 def load_probe(body: Mapping[str, Any]) -> Probe:
@@ -242,9 +312,11 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         edit["components"] = tuple(edit["components"])
         edit["receivers"] = tuple(edit["receivers"])
         fields["intervention"] = Intervention(**edit)
-    for name in ("poison_sites", "arguments"):
-        if name in fields:
+    if fields["type"] == "rerun":
+        decoy = fields["decoy"]
+        for name in ("keep", "poison_sites", "arguments"):
             fields[name] = tuple(fields[name])
+        fields["decoy"] = decoy and Decoy(decoy["file"], tuple(map(tuple, decoy["names"])))
     return _PROBES[fields["type"]](**fields)
 
 

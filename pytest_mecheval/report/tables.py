@@ -10,9 +10,11 @@ from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.wire import (
     Attention,
     Attribution,
+    Code,
     Document,
     Intervention,
     PlanStep,
+    Prose,
     Rerun,
     Run,
 )
@@ -42,6 +44,10 @@ def step_label(step: PlanStep) -> str:
             return plain_line(f"direct attribution of {probe.component}")
         case Document():
             return plain_line(f"document {probe.file}")
+        case Prose():
+            return plain_line(f"text around {probe.text} in {probe.file}")
+        case Code():
+            return "the bundle's code, read"
         case Rerun():
             return plain_line(_rerun_label(probe))
 
@@ -52,19 +58,7 @@ def _rerun_label(probe: Rerun) -> str:
     >>> _rerun_label(Rerun("run.py", sham="shuffle"))
     'run of run.py, weights shuffled'
     """
-    changes = {
-        "weights shuffled": probe.sham == "shuffle",
-        "heads permuted": probe.sham == "headperm",
-        f"seeds shifted by {probe.seed_shift}": probe.seed_shift != 0,
-        f"edits poisoned ({probe.poison})": probe.poison != "none",
-        f"arguments {' '.join(probe.arguments)}": bool(probe.arguments),
-    }
-    done = [words for words, applies in changes.items() if applies]
-    return (
-        f"run of {probe.entry}{', '.join(['', *done])}"
-        if done
-        else (f"run of {probe.entry}, traced and plain")
-    )
+    return f"run of {probe.entry}{', '.join(['', *probe.changes])}"
 
 
 def edit_label(edit: Intervention) -> str:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pytest_mecheval.run.ledger_inputs import inputs_of
 from pytest_mecheval.sandbox.differential import unobserved_share
 from pytest_mecheval.sandbox.ledger import Ledger
 from pytest_mecheval.sandbox.ledger_rows import Edit, Forward, Hook, Inputs
@@ -13,6 +14,10 @@ MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
 MAX_PLACES = 3
 """Places kept per site and kind of change."""
+MAX_POSITIONS = 8
+"""Different sets of positions kept per site and kind of change."""
+MAX_FILES = 1_000
+"""Uses of files kept."""
 
 
 def facts_of(ledger: Ledger) -> Mapping[str, Any]:
@@ -20,11 +25,12 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
 
     Returns:
         `standing` and `problems` of the ledger; `edits`: per site, kind and heads how many distinct
-        prompts were changed and from where; `reads`: per site how many prompts were only looked at;
-        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each,
-        and `sequence`: all of them in order; `inputs`: one hash over all prompts; `edited_outputs`: one
-        over the outputs of edited forwards; `poisoned`: values replaced; `other_edits`: interventions
-        without hooks; `unobserved_share` of CPU time, None when unknown; `forwards`, `seeds`.
+        prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
+        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each, and
+        `sequence`: all of them in order; `forwards`, `seeds`, `seed_values`; `inputs`: see `ledger_inputs`,
+        `inputs_digest`: one hash over all prompts; `files`: of the bundle, in the order of their first use;
+        `edited_outputs`: one hash over the outputs of edited forwards; `poisoned`: values replaced;
+        `other_edits`: interventions without hooks; `unobserved_share` of CPU time, None when unknown.
     """
     forwards = {forward.id: forward for forward in ledger.forwards}
     sequence = _numbers(ledger)
@@ -34,7 +40,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "truncated": list(ledger.truncated),
         "forwards": len(forwards),
         "prompts": _prompts(ledger, forwards.values()),
-        "inputs": digest(sorted(_rows(ledger, forwards.values()))),
+        "inputs_digest": digest(sorted(_rows(ledger, forwards.values()))),
         "sham_applied": ledger.sham_applied,
         "sham_reasons": _sham_reasons(ledger),
         "poisoned": ledger.end.totals.get("poisoned", 0) if ledger.end else 0,
@@ -42,6 +48,9 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "other_edits": _other_edits(ledger),
         "unobserved_share": unobserved_share(ledger),
         "seeds": sum(seed.given for seed in ledger.seeds),
+        "seed_values": len({seed.value for seed in ledger.seeds if seed.given}),
+        "inputs": inputs_of(ledger),
+        "files": [[use.path, use.mode] for use in ledger.files[:MAX_FILES]],
         "edits": _edits(ledger, forwards),
         "reads": _reads(ledger),
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
@@ -92,6 +101,7 @@ def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, An
                 ledger, (forwards[e.forward] for e in edits if e.forward in forwards)
             ),
             "calls": len(edits),
+            "positions": list(dict.fromkeys(edit.positions for edit in edits))[:MAX_POSITIONS],
             "places": list(dict.fromkeys(_place(ledger, edit) for edit in edits))[:MAX_PLACES],
         }
         for (site, kind, heads), edits in sorted(grouped.items())

@@ -30,7 +30,7 @@ _CHANGING = re.compile(
 """Memory addresses, dates and times of day: they differ between any two runs."""
 
 
-def output_of(
+def left_behind(
     outcome: Outcome, workshop: Path, bundle: Path, original: Path, copied: frozenset[str]
 ) -> Output:
     """What one run left, made comparable: its own folder's name and the clock are taken out.

@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
-from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.evidence.measurement import Measurement, measured
+from pytest_mecheval.run.activity import announced
+from pytest_mecheval.run.decoys import write_decoy
 from pytest_mecheval.run.ledger_facts import facts_of
-from pytest_mecheval.run.plain_runs import compared, output_of
+from pytest_mecheval.run.plain_runs import compared, left_behind
+from pytest_mecheval.run.run_output import output_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
@@ -42,7 +44,7 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 2
+RERUN_FORMAT = 3
 """Raised whenever a rerun's facts change meaning; part of every address."""
 NOTEBOOK = ".ipynb"
 ENTRY_SUFFIXES = (".py", NOTEBOOK)
@@ -67,6 +69,11 @@ class Script:
     sandbox: str = "auto"
     """Backend by name."""
 
+    @property
+    def said(self) -> str:
+        """What running it is called: `running run.py in the sandbox, weights shuffled`."""
+        return f"running {self.probe.entry} in the sandbox{', '.join(['', *self.probe.changes])}"
+
     def address(self, backend: str) -> str:
         """Where the run's record lives."""
         version = sys.version_info[:3]
@@ -74,15 +81,21 @@ class Script:
         return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version])
 
 
-def rerun(script: Script, store: Path) -> Measurement:
+def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
     """What the script does when run, from the store when it has run before.
+
+    Args:
+        script: what to run.
+        store: the evidence folder.
+        session: where to say that it is running; None says nothing.
 
     Raises:
         SubjectError: no such script, no sandbox on this machine, or a kind of file that cannot be run.
     """
     entry = script.probe.entry
     try:
-        stated_file(script.root, entry)
+        for stated in (entry, *script.probe.keep):
+            stated_file(script.root, stated)
         backend = choose(script.sandbox)
     except (BundleError, UsageError) as error:
         raise SubjectError(str(error)) from error
@@ -94,10 +107,11 @@ def rerun(script: Script, store: Path) -> Measurement:
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            facts = _run(script, backend)
+            with announced(session, script.said):
+                facts = _run(script, backend)
             write_atomically(path, dump(Record(address, (), facts=facts)))
     record = load_record(_parsed(path))
-    return Measurement(np.empty(0), facts=record.facts, provenance={"document": entry})
+    return measured(record, {"document": entry})
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
@@ -108,7 +122,7 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
     facts, traced = _traced(script, backend)
     probe = script.probe
-    if probe == Rerun(probe.entry, repeat=probe.repeat):
+    if probe == Rerun(probe.entry, repeat=probe.repeat, keep=probe.keep):
         # As it is: only then does a run without the tracer have to come out the same.
         return {**facts, "watched": compared(traced, lambda: _plain(script, backend))}
     return facts
@@ -120,8 +134,10 @@ def _traced(script: Script, backend: Backend) -> tuple[Mapping[str, Any], Output
         ledger, nonce = work.scratch / "ledger.jsonl", secrets.token_hex(16)
         words = ["--root", str(work.bundle), "--nonce", nonce, *_changes(script.probe)]
         outcome = work.run(backend, _with_tracer(work, script.probe, ledger, words))
-        facts = facts_of(read_ledger(ledger, nonce))
-        return {**facts, **_ending(outcome)}, work.left(outcome)
+        seen = read_ledger(ledger, nonce)
+        printed = outcome.stdout.read_bytes().decode("utf-8", "replace")
+        facts = {**facts_of(seen), **output_of(seen, work.bundle, printed), **_ending(outcome)}
+        return facts, work.left(outcome)
 
 
 def _plain(script: Script, backend: Backend) -> Output:
@@ -148,8 +164,8 @@ def _with_tracer(
 
 
 def _changes(probe: Rerun) -> list[str]:
-    words = ["--sham", probe.sham, "--poison", probe.poison]
-    words += ["--seed-shift", str(probe.seed_shift)]
+    words = ["--sham", probe.sham, "--sham-seed", str(probe.sham_seed)]
+    words += ["--poison", probe.poison, "--seed-shift", str(probe.seed_shift)]
     for site in probe.poison_sites:
         words += [f"--poison-site={site}"]
     return words
@@ -186,7 +202,7 @@ class _Workshop:
 
     def left(self, outcome: Outcome) -> Output:
         script = self.script
-        return output_of(outcome, self.folder, self.bundle, script.root, frozenset(_seen(script)))
+        return left_behind(outcome, self.folder, self.bundle, script.root, frozenset(_seen(script)))
 
 
 @contextmanager
@@ -218,10 +234,14 @@ def _copy(script: Script, target: Path) -> None:
         place = target / relative
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stated_file(script.root, relative), place)
+    if script.probe.decoy is not None:
+        write_decoy(target, script.probe.decoy)
 
 
 def _seen(script: Script) -> list[str]:
-    return [path for path in script.files if path.split("/", 1)[0] != RESULTS]
+    """Files the run is given: stored results only where it is meant to read them."""
+    kept = script.probe.keep
+    return [path for path in script.files if path.split("/", 1)[0] != RESULTS or path in kept]
 
 
 def _tracer() -> Path:

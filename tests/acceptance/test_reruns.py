@@ -17,6 +17,11 @@ PAIRS = {
     "unseeded": "seeded",
     "cached_logits": "fresh_logits",
     "watched": "unwatched",
+    "same_prompts": "fresh_prompts",
+    "membership_validation": "ablation_validation",
+    "no_interval": "bootstrap_interval",
+    "impossible_mean": "possible_mean",
+    "silent_deviation": "disclosed_deviation",
 }
 
 

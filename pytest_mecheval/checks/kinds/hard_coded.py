@@ -135,7 +135,7 @@ def _seed(spec: HardCodedSpec, real: Facts, other: Facts) -> Part:
         return "untested", "other seeds: not testable, the script sets none"
     if ran.crashed(other):
         return "untested", f"with other seeds {ran.ending(other)}"
-    if real["inputs"] == other["inputs"]:
+    if real["inputs_digest"] == other["inputs_digest"]:
         return "untested", "other seeds: not testable, they change no input of the model"
     return _repeated(spec, real, other, "with other seeds")
 
@@ -183,7 +183,7 @@ def refuted_by(spec: HardCodedSpec) -> str:
 
 
 _GIVEN: dict[str, object] = {"numbers": ["0.91374"]}
-_OTHER: dict[str, object] = {"numbers": ["0.5512"], "inputs": "b"}
+_OTHER: dict[str, object] = {"numbers": ["0.5512"], "inputs_digest": "b"}
 _SHAM: dict[str, object] = {"sham_applied": True, "numbers": ["0.0312"]}
 _SAME: dict[str, object] = {**_GIVEN, "sham_applied": True}
 
@@ -219,14 +219,17 @@ CHECK = Check(
         _worked("it moves with weights and seeds", Verdict.SUPPORTED, _SHAM),
         _worked("it stays whatever the weights", Verdict.REFUTED, _SAME, _GIVEN),
         _worked(
-            "it stays with weights and seeds", Verdict.REFUTED, _SAME, {**_GIVEN, "inputs": "b"}
+            "it stays with weights and seeds",
+            Verdict.REFUTED,
+            _SAME,
+            {**_GIVEN, "inputs_digest": "b"},
         ),
         _worked("it moves with the seed alone", Verdict.INCONCLUSIVE, _SAME),
         _worked(
             "it knows the weights, but neither seed nor data",
             Verdict.REFUTED,
             _SHAM,
-            {**_GIVEN, "inputs": "b"},
+            {**_GIVEN, "inputs_digest": "b"},
             {**_GIVEN, "prompts": 64},
             half_data=["--n", "64"],
         ),

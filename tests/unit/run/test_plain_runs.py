@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mecheval.run.plain_runs import compared, output_of
+from pytest_mecheval.run.plain_runs import compared, left_behind
 from pytest_mecheval.sandbox.confinement import Isolation, Outcome
 from pytest_mecheval.sandbox.differential import Output
 
@@ -51,7 +51,7 @@ def left_by(place: Path, stdout: str = "", copied: tuple[str, ...] = ()) -> Outp
     out = place / "stdout"
     out.write_text(stdout)
     outcome = Outcome("finished", 0, None, 1.0, 1.0, 10.0, out, out, ISOLATION)
-    return output_of(
+    return left_behind(
         outcome, place / "work", place / "work" / "bundle", place / "original", frozenset(copied)
     )
 

@@ -230,7 +230,7 @@ def test_other_seeds_and_arguments_reach_the_script(bundle, tmp_path):
         rerun(script(bundle, "run.py", **how), tmp_path / "store").facts
         for how in ({}, {"seed_shift": 1000}, {"arguments": ("4",)})
     )
-    assert real["inputs"] != seeded["inputs"]
+    assert real["inputs_digest"] != seeded["inputs_digest"]
     assert (real["prompts"], seeded["prompts"], half["prompts"]) == (8, 8, 4)
     assert "watched" in real
     assert "watched" not in half
