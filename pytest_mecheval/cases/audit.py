@@ -80,7 +80,13 @@ class Audit:
         decision = dataclasses.replace(
             decision,
             tier=loaded.sources.tier(bound.steps),
-            notes=(*decision.notes, *isolation(evidence), *runner.repaired(entry.request), *notes),
+            notes=(
+                *decision.notes,
+                *isolation(evidence),
+                *environment(evidence),
+                *runner.repaired(entry.request),
+                *notes,
+            ),
         )
         addresses = [job.address for job in entry.request.jobs.values()]
         decided = outcome(
@@ -97,6 +103,18 @@ def isolation(evidence: Evidence) -> tuple[str, ...]:
         if "isolation" in measurement.facts
     }
     return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
+
+
+def environment(evidence: Evidence) -> tuple[str, ...]:
+    """What packages the bundle's scripts ran with, when those are not this run's own."""
+    found = [
+        measurement.facts["environment"]
+        for measurement in evidence.measurements.values()
+        if "environment" in measurement.facts
+    ]
+    origins = sorted({str(each["origin"]) for each in found})
+    notes = sorted({str(note) for each in found for note in each["notes"]})
+    return tuple(f"environment: {text}" for text in (*origins, *notes))
 
 
 def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:

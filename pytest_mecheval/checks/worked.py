@@ -112,6 +112,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "idle_hooks": [],
         "numbers": [],
         "failed_cells": [],
+        "unseen": [],
     }
     return {**facts, **changed}
 

@@ -8,6 +8,7 @@ from pytest_mecheval.bundle.model_files import check_weights, files_digest, hub_
 from pytest_mecheval.bundle.reading import hash_file, stated_file
 from pytest_mecheval.bundle.subject import ModelSection, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
+from pytest_mecheval.run.rerun import Environment
 from pytest_mecheval.vocabulary import ModelShape, Tier
 from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun
 
@@ -52,7 +53,9 @@ class Sources:
     files: tuple[str, ...] = ()
     """Relative paths a rerun may see."""
     sandbox: str = "auto"
-    """Which isolation reruns use."""
+    """Which isolation the bundle's own code runs in."""
+    environment: Environment = Environment()
+    """Which interpreter it runs with."""
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
         """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""
