@@ -14,9 +14,7 @@ RUN_ALL = ("run_all.sh", "run.sh", "main.sh", "run_all.py", "main.py", "run.py")
 """Files that agents write to start everything; the first that is there and can be read counts."""
 RUN_ALL_FOLDERS = ("", "scripts/", "src/", "experiments/")
 _NAMED = re.compile(r"[\w./-]+\.py\b")
-_STARTS_ITSELF = re.compile(
-    r"""^(if\s+__name__\s*==\s*['"]__main__['"]|\#\s*%%)""", re.MULTILINE
-)
+_STARTS_ITSELF = re.compile(r"""^(if\s+__name__\s*==\s*['"]__main__['"]|\#\s*%%)""", re.MULTILINE)
 """A main guard, or cells: the script is meant to be started, not imported."""
 
 

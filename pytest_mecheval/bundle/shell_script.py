@@ -20,6 +20,10 @@ MAX_STARTS = 100
 MAX_DEPTH = 3
 """Scripts that call scripts."""
 MAX_TOKENS = 20_000
+MAX_STEPS = 10_000
+"""Commands read, loops unrolled: one that only prints must not keep us busy."""
+MAX_LOOPS = 20
+"""Loops within loops."""
 SCREEN_ONLY = frozenset(
     {
         *("echo", "printf", "date", "true", ":", "sleep", "ls", "pwd", "cat", "head", "tail"),
@@ -51,9 +55,7 @@ class ShellScript:
     """Lines that are passed over, with the reason."""
 
 
-def read_shell_script(
-    path: str, texts: Mapping[str, str], files: Collection[str]
-) -> ShellScript:
+def read_shell_script(path: str, texts: Mapping[str, str], files: Collection[str]) -> ShellScript:
     """What a shell script of the bundle starts.
 
     Args:
@@ -77,9 +79,7 @@ def read_shell_script(
         raise
 
 
-def _read(
-    path: str, texts: Mapping[str, str], files: Collection[str], folder: str
-) -> ShellScript:
+def _read(path: str, texts: Mapping[str, str], files: Collection[str], folder: str) -> ShellScript:
     reader = _Reader(texts, frozenset(files), State(folder=folder, script=path))
     reader.script(path)
     if not reader.commands:
@@ -98,13 +98,13 @@ class _Simple:
 
 
 class _Reader:
-    def __init__(
-        self, texts: Mapping[str, str], files: frozenset[str], state: State
-    ) -> None:
+    def __init__(self, texts: Mapping[str, str], files: frozenset[str], state: State) -> None:
         self._texts = texts
         self._files = files
         self._state = state
         self._depth = 0
+        self._steps = 0
+        self._loops = 0
         self._errexit = False
         self._ended = False
         self.commands: list[Command] = []
@@ -117,7 +117,9 @@ class _Reader:
         if text is None:
             raise BundleError(f"{escaped(path)}: no such shell script in the bundle")
         if self._depth >= MAX_DEPTH:
-            raise BundleError(f"{escaped(path)}: scripts call each other more than {MAX_DEPTH} deep")
+            raise BundleError(
+                f"{escaped(path)}: scripts call each other more than {MAX_DEPTH} deep"
+            )
         caller, self._state.script = self._state.script, path
         self._depth += 1
         try:
@@ -163,9 +165,14 @@ class _Reader:
         values = [value for word in words[2:] for value in self._state.fields(word)]
         if any(character in value for value in values for character in "*?[{"):
             raise NotUnderstood(f"line {line}: a loop over file patterns or ranges is not read")
+        if self._loops >= MAX_LOOPS:
+            raise NotUnderstood(f"line {line}: more than {MAX_LOOPS} loops within each other")
+        self._loops += 1
         for value in values:
+            self._step(line)
             self._state.variables[texts[0] or ""] = value
             self._block(found[at + 1 : end])
+        self._loops -= 1
         return end + 1
 
     def _chain(self, found: list[Token], at: int) -> int:
@@ -215,6 +222,7 @@ class _Reader:
 
     def _command(self, simple: _Simple) -> None:
         state, line = self._state, simple.line
+        self._step(line)
         own: dict[str, str] = {}
         words = list(simple.words)
         while words and (assigned := state.assignment(words[0])):
@@ -227,6 +235,11 @@ class _Reader:
         output = state.text(simple.output) if simple.output else ""
         start = Start(fields, own, output if output != DEVNULL else "", simple.appended, line)
         self._dispatch(start)
+
+    def _step(self, line: int) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise NotUnderstood(f"line {line}: more than {MAX_STEPS} commands")
 
     def _dispatch(self, start: Start) -> None:
         name, *rest = start.fields
@@ -262,7 +275,9 @@ class _Reader:
 
     @staticmethod
     def _activates(fields: list[str]) -> bool:
-        return fields[0] in ("source", ".") and fields[1:2] != [] and fields[1].endswith("/activate")
+        return (
+            fields[0] in ("source", ".") and fields[1:2] != [] and fields[1].endswith("/activate")
+        )
 
     def _note(self, start: Start, why: str) -> None:
         self.notes.append(
@@ -283,7 +298,9 @@ class _Reader:
 
     def _set(self, words: list[str], start: Start) -> None:
         for word in words:
-            if word in ("+e", "-e") or (word[:1] in "+-" and "e" in word[1:] and word[1:].isalpha()):
+            if word in ("+e", "-e") or (
+                word[:1] in "+-" and "e" in word[1:] and word[1:].isalpha()
+            ):
                 self._errexit = word[0] == "-"
             elif word == "errexit":
                 self._errexit = True
@@ -375,7 +392,9 @@ def _done(found: list[Token], at: int, line: int) -> int:
     for index in range(at, len(found)):
         token = found[index]
         # A keyword stands where a command starts; `echo done` is none.
-        starts = index == at or isinstance(found[index - 1], Operator) or _text(found[index - 1]) == "do"
+        starts = (
+            index == at or isinstance(found[index - 1], Operator) or _text(found[index - 1]) == "do"
+        )
         if isinstance(token, Word) and not token.quoted and starts:
             depth += (token.literal == "do") - (token.literal == "done")
             if depth == 0:

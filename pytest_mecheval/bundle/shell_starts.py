@@ -21,9 +21,7 @@ _OWN = r"(\$0|\$\{0\}|\$BASH_SOURCE|\$\{BASH_SOURCE\[0\]\})"
 _FOLDER_OF_SCRIPT = re.compile(
     rf"dirname (-- )?{_OWN}|cd (-- )?\$\(dirname (-- )?{_OWN}\) ?(&&|;) ?pwd( -P)?"
 )
-_ABOVE_SCRIPT = re.compile(
-    rf"cd (-- )?\$\(dirname (-- )?{_OWN}\)/((?:\.\./?)+) ?(&&|;) ?pwd( -P)?"
-)
+_ABOVE_SCRIPT = re.compile(rf"cd (-- )?\$\(dirname (-- )?{_OWN}\)/((?:\.\./?)+) ?(&&|;) ?pwd( -P)?")
 _PYTHON_PATH = re.compile(r"(which|command -v) (python[0-9.]*)")
 _EMPTY = frozenset({"@", "*", *"123456789", "PYTHONPATH"})
 """Unset in a run without arguments."""

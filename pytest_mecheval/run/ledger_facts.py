@@ -63,8 +63,7 @@ def unseen(ledger: Ledger) -> list[str]:
         f"{_FORKS.get(attempt.event, attempt.detail)[:MAX_SHOWN_PROGRAM]}"
         + (f" ({attempt.calls[0]})" if attempt.calls else "")
         for attempt in ledger.attempts
-        if attempt.event in _FORKS
-        or (attempt.event in _STARTS and _PYTHON.search(attempt.detail))
+        if attempt.event in _FORKS or (attempt.event in _STARTS and _PYTHON.search(attempt.detail))
     ]
     spent = sum(end.children_cpu for end in ledger.of(End))
     if not found and spent > CHILDREN_CPU_SECONDS:
