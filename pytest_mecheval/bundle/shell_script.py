@@ -11,15 +11,22 @@ from dataclasses import dataclass, replace
 
 from pytest_mecheval.bundle.commands import SHELL_SUFFIX, Command
 from pytest_mecheval.bundle.escaping import escaped
-from pytest_mecheval.bundle.shell_starts import ROOT, Start, State, python_start
-from pytest_mecheval.bundle.shell_words import NotUnderstood, Operator, Token, Word, tokens
+from pytest_mecheval.bundle.shell_grammar import (
+    Simple,
+    end_of_loop,
+    read_tokens,
+    simple_command,
+    skipped,
+    text_of,
+)
+from pytest_mecheval.bundle.shell_starts import Start, State, python_start
+from pytest_mecheval.bundle.shell_words import NotUnderstood, Operator, Token, Word
 from pytest_mecheval.errors import BundleError
 
 MAX_STARTS = 100
 """Starts of one script, loops unrolled."""
 MAX_DEPTH = 3
 """Scripts that call scripts."""
-MAX_TOKENS = 20_000
 MAX_STEPS = 10_000
 """Commands read, loops unrolled: one that only prints must not keep us busy."""
 MAX_LOOPS = 20
@@ -41,7 +48,6 @@ KEYWORDS = frozenset(
 RESULTS = "results"
 """Stored results are not there in a rerun, so removing them first changes nothing."""
 DEVNULL = "/dev/null"
-_ENDS = (";", "\n", "&", "&&", "||", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +93,6 @@ def _read(path: str, texts: Mapping[str, str], files: Collection[str], folder: s
     return ShellScript(tuple(reader.commands), tuple(reader.folders), tuple(reader.notes))
 
 
-@dataclass
-class _Simple:
-    """One command of a pipeline with its redirections taken off."""
-
-    words: list[Word]
-    line: int
-    output: Word | None = None
-    appended: bool = False
-
-
 class _Reader:
     def __init__(self, texts: Mapping[str, str], files: frozenset[str], state: State) -> None:
         self._texts = texts
@@ -123,7 +119,7 @@ class _Reader:
         caller, self._state.script = self._state.script, path
         self._depth += 1
         try:
-            self._block(_tokens(text))
+            self._block(read_tokens(text))
         except NotUnderstood as error:
             where, _, why = str(error).removeprefix("line ").partition(": ")
             raise BundleError(f"{escaped(path)}:{where}: {escaped(why, 300)}") from error
@@ -158,10 +154,10 @@ class _Reader:
         texts = [word.literal for word in words]
         if len(texts) < 2 or texts[1] != "in" or not (texts[0] or "").isidentifier():
             raise NotUnderstood(f"line {line}: `for` is read as `for NAME in WORDS; do` only")
-        at = _skipped(found, at, (";", "\n"))
-        if at >= len(found) or _text(found[at]) != "do":
+        at = skipped(found, at, (";", "\n"))
+        if at >= len(found) or text_of(found[at]) != "do":
             raise NotUnderstood(f"line {line}: `for` without `do`")
-        end = _done(found, at, line)
+        end = end_of_loop(found, at, line)
         values = [value for word in words[2:] for value in self._state.fields(word)]
         if any(character in value for value in values for character in "*?[{"):
             raise NotUnderstood(f"line {line}: a loop over file patterns or ranges is not read")
@@ -193,9 +189,9 @@ class _Reader:
             if not isinstance(operator, Operator) or operator.text not in ("&&", "||"):
                 return at
             joint = operator.text
-            at = _skipped(found, at + 1, ("\n",))
+            at = skipped(found, at + 1, ("\n",))
 
-    def _otherwise(self, simple: _Simple, before: int) -> None:
+    def _otherwise(self, simple: Simple, before: int) -> None:
         """What follows `||` decides whether a failure ends everything; it is never run."""
         name = simple.words[0].literal if simple.words else None
         if name != "exit" and name not in SCREEN_ONLY:
@@ -204,10 +200,10 @@ class _Reader:
             replace(one, stops=name == "exit") for one in self.commands[before:]
         ]
 
-    def _pipeline(self, found: list[Token], at: int) -> tuple[_Simple, int]:
-        first, at = _simple(found, at)
-        while at < len(found) and _text(found[at]) == "|" and isinstance(found[at], Operator):
-            receiver, at = _simple(found, _skipped(found, at + 1, ("\n",)))
+    def _pipeline(self, found: list[Token], at: int) -> tuple[Simple, int]:
+        first, at = simple_command(found, at)
+        while at < len(found) and text_of(found[at]) == "|" and isinstance(found[at], Operator):
+            receiver, at = simple_command(found, skipped(found, at + 1, ("\n",)))
             words = receiver.words
             name = words[0].literal if words else None
             if name != "tee":
@@ -220,7 +216,7 @@ class _Reader:
                 first.output, first.appended = targets[0], appended
         return first, at
 
-    def _command(self, simple: _Simple) -> None:
+    def _command(self, simple: Simple) -> None:
         state, line = self._state, simple.line
         self._step(line)
         own: dict[str, str] = {}
@@ -354,15 +350,6 @@ class _Reader:
             self._state.exported.discard(word)
 
 
-def _tokens(text: str) -> list[Token]:
-    if ROOT in text:
-        raise NotUnderstood("line 1: it holds a NUL character")
-    found = tokens(text)
-    if len(found) > MAX_TOKENS:
-        raise NotUnderstood(f"line 1: longer than {MAX_TOKENS} words")
-    return found
-
-
 _BUILT_IN: dict[str, Callable[[_Reader, list[str], Start], None]] = {
     "set": _Reader._set,
     "cd": _Reader._cd,
@@ -374,52 +361,3 @@ _BUILT_IN: dict[str, Callable[[_Reader, list[str], Start], None]] = {
     ".": _Reader._source,
     "unset": _Reader._unset,
 }
-
-
-def _text(token: Token) -> str | None:
-    return token.text if isinstance(token, Operator) else token.literal
-
-
-def _skipped(found: list[Token], at: int, operators: tuple[str, ...]) -> int:
-    while at < len(found) and isinstance(token := found[at], Operator) and token.text in operators:
-        at += 1
-    return at
-
-
-def _done(found: list[Token], at: int, line: int) -> int:
-    """Where the `done` of the `do` at this place is."""
-    depth = 0
-    for index in range(at, len(found)):
-        token = found[index]
-        # A keyword stands where a command starts; `echo done` is none.
-        starts = (
-            index == at or isinstance(found[index - 1], Operator) or _text(found[index - 1]) == "do"
-        )
-        if isinstance(token, Word) and not token.quoted and starts:
-            depth += (token.literal == "do") - (token.literal == "done")
-            if depth == 0:
-                return index
-    raise NotUnderstood(f"line {line}: `for` without `done`")
-
-
-def _simple(found: list[Token], at: int) -> tuple[_Simple, int]:
-    """The words up to the next control operator, redirections taken off."""
-    simple = _Simple([], found[at].line if at < len(found) else 0)
-    while at < len(found):
-        token = found[at]
-        if isinstance(token, Word):
-            simple.words.append(token)
-            at += 1
-            continue
-        if token.text in _ENDS:
-            break
-        at += 1
-        if token.text in ("2>&1", ">&2", "1>&2"):
-            continue
-        target = found[at] if at < len(found) else None
-        if ">" not in token.text or "&" in token.text[1:] or not isinstance(target, Word):
-            raise NotUnderstood(f"line {token.line}: `{token.text}` is not read")
-        at += 1
-        if not token.text.startswith("2"):
-            simple.output, simple.appended = target, ">>" in token.text
-    return simple, at

@@ -102,6 +102,11 @@ class ModelSection(Section):
         return self
 
 
+_Plain = bool | int | float | str | None
+Argument = _Plain | list[_Plain]
+"""What a function of the bundle may be called with: as YAML writes it, one value or a list of them."""
+
+
 class TaskSection(Section):
     """Where prompts come from: exactly one of `generator`, `file`, `entry`."""
 
@@ -111,6 +116,10 @@ class TaskSection(Section):
     """A data file of the bundle: JSONL or safetensors."""
     entry: EntryPoint | None = None
     """The bundle's own data function: runs only in a sandbox."""
+    arguments: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], Argument] = Field(
+        default_factory=dict
+    )
+    """What the data function is called with, besides a number of prompts and a seed."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the generator; written beside it, not below."""
 
@@ -135,6 +144,8 @@ class TaskSection(Section):
             raise ValueError(f"needs exactly one of generator, file, entry (found {found})")
         if self.parameters and self.generator is None:
             raise ValueError("parameters belong to a generator")
+        if self.arguments and self.entry is None:
+            raise ValueError("arguments belong to an entry")
         return self
 
     @classmethod
@@ -144,6 +155,7 @@ class TaskSection(Section):
         fields = schema["properties"]
         text = {"type": "string", "minLength": 1}
         fields.pop("parameters")
+        arguments = fields.pop("arguments")
         schema.pop("additionalProperties", None)
         schema["properties"] = {
             name: {**text, "description": fields[name].get("description", "")} for name in fields
@@ -151,6 +163,10 @@ class TaskSection(Section):
         schema["oneOf"] = [
             {"required": ["generator"]},
             {"required": ["file"], "maxProperties": 1},
-            {"required": ["entry"], "maxProperties": 1},
+            {
+                "required": ["entry"],
+                "properties": {"entry": {}, "arguments": arguments},
+                "additionalProperties": False,
+            },
         ]
         return schema

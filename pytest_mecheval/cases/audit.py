@@ -84,6 +84,7 @@ class Audit:
                 *decision.notes,
                 *isolation(evidence),
                 *environment(evidence),
+                *loaded.sources.notes(bound.steps),
                 *runner.repaired(entry.request),
                 *notes,
             ),

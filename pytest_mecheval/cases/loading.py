@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.discovery import discover
+from pytest_mecheval.bundle.subject import TaskSection
 from pytest_mecheval.cases.rendering import Case
 from pytest_mecheval.checks.binding import BoundClaim, bind
 from pytest_mecheval.checks.check import TaskFacts
@@ -16,10 +17,11 @@ from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.claims.model import Claim, ClaimFile, NotTestable, PlanItem
 from pytest_mecheval.claims.reading import problems_of
 from pytest_mecheval.errors import BundleError, UsageError
+from pytest_mecheval.run.bundle_data import DataFunction
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.rerun import Environment
 from pytest_mecheval.run.runner import Request
-from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
+from pytest_mecheval.run.sources import Sources, Task, called_source, model_source, task_source
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
@@ -131,7 +133,7 @@ def _sources(
     problems = []
     tasks: dict[str, Task] = {}
     for name, section in claim_file.subject.tasks.items():
-        task = task_source(bundle.root, section)
+        task = _task(bundle, section, salt, running)
         if task.ref is not None:
             found = describe(task.ref).problems
             if task.ref.generator:
@@ -152,10 +154,31 @@ def _sources(
         tasks,
         salt,
         bundle.digest,
-        files=tuple(file.path for file in bundle.files),
+        files=_files(bundle),
         sandbox=running.sandbox,
         environment=_environment(bundle, running),
     ), problems
+
+
+def _task(bundle: Bundle, section: TaskSection, salt: str, running: Running) -> Task:
+    """A task's data; a function of the bundle is called now, because planning needs its positions."""
+    if section.entry is None or running.store is None:
+        return task_source(bundle.root, section)
+    function = DataFunction(
+        bundle.root,
+        bundle.digest,
+        _files(bundle),
+        section.entry,
+        section.arguments,
+        salt,
+        running.sandbox,
+        _environment(bundle, running),
+    )
+    return called_source(function, running.store)
+
+
+def _files(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(file.path for file in bundle.files)
 
 
 def _environment(bundle: Bundle, running: Running) -> Environment:

@@ -75,6 +75,10 @@ class Environment:
     """The Python version its manifest names; empty: any."""
 
 
+ANY_ENVIRONMENT = Environment()
+"""Whatever the bundle declares."""
+
+
 @dataclass(frozen=True)
 class Script:
     """One entry point of one bundle, and where its evidence is kept."""
@@ -89,7 +93,7 @@ class Script:
     """Which script or notebook, and what is done to the weights it loads."""
     sandbox: str = "auto"
     """Backend by name."""
-    environment: Environment = Environment()
+    environment: Environment = ANY_ENVIRONMENT
     """Which interpreter it runs with."""
 
     def address(self, backend: str, python: Interpreter) -> str:

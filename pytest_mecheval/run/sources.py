@@ -8,13 +8,17 @@ from pytest_mecheval.bundle.model_files import check_weights, files_digest, hub_
 from pytest_mecheval.bundle.reading import hash_file, stated_file
 from pytest_mecheval.bundle.subject import ModelSection, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
-from pytest_mecheval.run.rerun import Environment
+from pytest_mecheval.run.bundle_data import DataFunction, prompts_of
+from pytest_mecheval.run.rerun import ANY_ENVIRONMENT, Environment
 from pytest_mecheval.vocabulary import ModelShape, Tier
 from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun
 
 SANDBOX_NEEDED = (
     "waits for the sandbox: {what} is the bundle's own code, which is never imported here"
 )
+
+
+NOT_CALLED = "data function {entry}: called only when claims are measured, in the sandbox"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Task:
 
     ref: DataRef | None = None
     unavailable: str = ""
+    notes: tuple[str, ...] = ()
+    """What a reader of a verdict on this data has to know."""
 
     @property
     def tier(self) -> Tier:
@@ -54,7 +60,7 @@ class Sources:
     """Relative paths a rerun may see."""
     sandbox: str = "auto"
     """Which isolation the bundle's own code runs in."""
-    environment: Environment = Environment()
+    environment: Environment = ANY_ENVIRONMENT
     """Which interpreter it runs with."""
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
@@ -82,6 +88,11 @@ class Sources:
         if self.model.ref is None or task.ref is None:
             raise SubjectError(self.model.unavailable or task.unavailable)
         return Job(step, self.model.ref, task.ref, self.salt)
+
+    def notes(self, steps: Iterable[PlanStep]) -> tuple[str, ...]:
+        """What is to be said about the data that the steps rest on, each once."""
+        named = dict.fromkeys(step.slice.task for step in steps if step.slice.task in self.tasks)
+        return tuple(dict.fromkeys(note for name in named for note in self.tasks[name].notes))
 
     def tier(self, steps: Iterable[PlanStep]) -> Tier:
         """The weakest tier among what the steps rest on."""
@@ -146,10 +157,20 @@ def _hub_model(section: ModelSection) -> Model:
     return Model(ref, read_shape(config))
 
 
+def called_source(function: DataFunction, store: Path) -> Task:
+    """The data that a function of the bundle returns; never raises for what the bundle lacks."""
+    try:
+        found = prompts_of(function, store)
+    except SubjectError as error:
+        return Task(unavailable=f"data function {error}")
+    ran = f"{function.entry} was called under isolation: {found.isolation}"
+    return Task(found.ref, notes=(ran, *found.notes))
+
+
 def task_source(root: Path, section: TaskSection) -> Task:
-    """The data a task section states; never raises for what the bundle lacks."""
+    """The data a task section states, nothing called; never raises for what the bundle lacks."""
     if section.entry:
-        return Task(unavailable=SANDBOX_NEEDED.format(what=f"data function {section.entry}"))
+        return Task(unavailable=NOT_CALLED.format(entry=section.entry))
     if section.file:
         try:
             path = stated_file(root, section.file)

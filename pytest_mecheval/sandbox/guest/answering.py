@@ -34,6 +34,10 @@ def _answer(task: dict[str, Any]) -> Listed:
             from .calls import call
 
             return call(task)
+        case "prompts":
+            from .prompts import prompts
+
+            return prompts(task)
         case other:
             raise Unanswerable(f"nothing here does {other}")
 

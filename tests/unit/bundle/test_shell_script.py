@@ -193,10 +193,10 @@ def test_loops_cannot_start_without_end():
 def test_any_text_is_read_or_refused(text):
     try:
         script = read(text)
-    except BundleError as error:
-        assert str(error).startswith("run_all.sh")
-    else:
-        assert all(command.script in FILES for command in script.commands)
+    except BundleError:
+        return
+    assert script.commands
+    assert all(command.script in FILES for command in script.commands)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from wheels import wheel
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.errors import SubjectError
-from pytest_mecheval.run.rerun import Environment, Script, rerun
+from pytest_mecheval.run.rerun import ANY_ENVIRONMENT, Environment, Script, rerun
 from pytest_mecheval.sandbox import environment
 from pytest_mecheval.sandbox.backends import available
 from pytest_mecheval.wire import Rerun
@@ -22,7 +22,7 @@ def run(tmp_path):
     """Writes a bundle and runs one of its entry points: facts, or why there are none."""
     root = tmp_path / "work" / "bundle"
 
-    def start(entry: str, *, where: Environment = Environment(), digest: str = "d", **files: str):
+    def start(entry: str, *, where: Environment = ANY_ENVIRONMENT, digest: str = "d", **files: str):
         for name, text in files.items():
             path = root / name.replace("__", "/").replace("_DOT_", ".")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,10 @@ def test_work_of_other_processes_is_no_absence(run, code):
 
 
 def test_programs_that_run_no_python_are_no_reason_to_doubt(run):
-    facts = run("a.py", a_DOT_py="import subprocess\nsubprocess.run(['ls', '/usr/lib/python3/dist-packages'])\n")
+    facts = run(
+        "a.py",
+        a_DOT_py="import subprocess\nsubprocess.run(['ls', '/usr/lib/python3/dist-packages'])\n",
+    )
     assert facts["unseen"] == []
     assert ran.blind(facts, "edit") == ""
 
@@ -192,7 +195,7 @@ def test_what_cannot_be_restored_is_said_in_one_sentence(run, offline):
     assert "\n" not in str(raised.value)
 
 
-def test_current_installs_nothing_and_says_what_differs(run, tmp_path, monkeypatch):
+def test_current_installs_nothing_and_says_what_differs(run, monkeypatch):
     monkeypatch.setattr(environment, "_build", lambda *_: pytest.fail("built"))
     facts = run(
         "a.py",
