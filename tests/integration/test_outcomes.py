@@ -62,7 +62,7 @@ def test_skips_say_why_and_where(run):
     )
 
 
-def test_bundle_code_waits_for_the_sandbox(pytester, toy, run):
+def test_bundle_models_wait_for_the_sandbox(pytester, toy, run):
     content = claims()
     content["subject"]["model"] = {"loader": "python", "entry": "src/model.py:build"}
     (toy / "src").mkdir()
