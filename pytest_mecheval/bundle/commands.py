@@ -57,6 +57,21 @@ class Entry:
     arguments: tuple[str, ...] = ()
 
 
+def entry_file(text: str, files: Collection[str]) -> str:
+    """The file that an entry point is in, for a command as for a function `src/data.py:make`.
+
+    Raises:
+        BundleError: see `parse_entry`.
+
+    >>> entry_file("src/data.py:make", ()), entry_file("run.py --n 4", ())
+    ('src/data.py', 'run.py')
+    """
+    file, _, function = text.rpartition(":")
+    if file.endswith(STARTED_SUFFIXES[0]) and function.isidentifier():
+        return file
+    return parse_entry(text, files).file
+
+
 def parse_entry(text: str, files: Collection[str]) -> Entry:
     """The file and arguments of an entry such as `experiments/run.py --n 64`, quoted as in a shell.
 

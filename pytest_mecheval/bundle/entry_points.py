@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_mecheval.bundle.commands import SHELL_SUFFIX, Command, parse_entry
+from pytest_mecheval.bundle.commands import SHELL_SUFFIX, Command, entry_file, parse_entry
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.roles import MANIFEST
 from pytest_mecheval.bundle.shell_script import read_shell_script
@@ -38,7 +38,9 @@ def entry_points(bundle: Bundle) -> tuple[EntryPoint, ...]:
     scripts that are made to be started.
     """
     manifest = bundle.manifest
-    if manifest is not None and (stated := [e for e in manifest.entry_points if ":" not in e]):
+    if manifest is not None and (
+        stated := [one for one in manifest.entry_points if not _is_function(one)]
+    ):
         return tuple(_checked(bundle, entry, MANIFEST) for entry in stated)
     found = list(_starting_everything(bundle))
     started = {command.script for each in found for command in _commands(bundle, each)}
@@ -50,6 +52,10 @@ def entry_points(bundle: Bundle) -> tuple[EntryPoint, ...]:
     if any(not each.problem for each in found):
         return tuple(found)
     return (*found, *(list(_named_in_walkthrough(bundle)) or _made_to_be_started(bundle)))
+
+
+def _is_function(entry: str) -> bool:
+    return entry_file(entry, ()) == entry.rpartition(":")[0]
 
 
 def shell_texts(bundle: Bundle) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
+from pytest_mecheval.bundle.commands import parse_entry
 from pytest_mecheval.bundle.reading import relative_parts
 from pytest_mecheval.errors import BundleError
 
@@ -49,12 +50,20 @@ EntryPoint = Annotated[str, Field(max_length=1000), AfterValidator(_safe_entry)]
 """A function or class of the bundle's own code: `src/data.py:make_batch`."""
 
 
-def _path_or_entry(text: str) -> str:
-    return _safe_entry(text) if ":" in text else _safe_path(text)
+def _command_or_entry(text: str) -> str:
+    if _ENTRY.fullmatch(text):
+        return _safe_entry(text)
+    try:
+        parse_entry(text, ())
+    except BundleError as error:
+        raise ValueError(str(error)) from None
+    return text
 
 
-PathOrEntry = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_path_or_entry)]
-"""A script, a notebook, or a function in a script."""
+CommandOrEntry = Annotated[
+    str, Field(min_length=1, max_length=1000), AfterValidator(_command_or_entry)
+]
+"""A script, notebook or shell script with its arguments, or a function in a script."""
 
 
 def _hub_name(name: str) -> str:

@@ -130,7 +130,7 @@ def _asked(
         root=function.root,
         files=tuple(path for path in function.files if path.split("/", 1)[0] != RESULTS),
         task={
-            "do": "prompts",
+            "do": "draw",
             "entry": function.entry,
             "arguments": dict(function.arguments),
             "n": ASKED,
@@ -241,5 +241,6 @@ def _enough(rows: data_file.Rows) -> bool:
 def _one_line(entry: str, text: str) -> str:
     """A reason as one sentence that names the function."""
     text = text.replace(".jsonl: ", ": ")
-    lines = " | ".join(line.strip() for line in text.splitlines() if line.strip())
-    return lines if lines.startswith(entry) else f"{entry}: {lines}"
+    first, *others = [line.strip() for line in text.splitlines() if line.strip()]
+    more = f" (and {len(others)} more problems)" if others else ""
+    return (first if first.startswith(entry) else f"{entry}: {first}") + more

@@ -34,10 +34,10 @@ def _answer(task: dict[str, Any]) -> Listed:
             from .calls import call
 
             return call(task)
-        case "prompts":
-            from .prompts import prompts
+        case "draw":
+            from .drawing import draw
 
-            return prompts(task)
+            return draw(task)
         case other:
             raise Unanswerable(f"nothing here does {other}")
 

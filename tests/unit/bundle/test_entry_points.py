@@ -45,14 +45,17 @@ def found(tmp_path):
 def test_a_manifest_is_the_whole_list(found):
     points = found(
         **{
-            "mecheval.yaml": "entry_points: [src/b.py, 'src/data.py:make', a.py]\n",
+            "mecheval.yaml": "entry_points: [src/b.py --device cuda:0, 'src/data.py:make', a.py]\n",
             "a.py": GUARDED,
             "src/b.py": LIBRARY,
             "src/data.py": LIBRARY,
             "run_all.sh": "python a.py\n",
         }
     )
-    assert points == [("src/b.py", "mecheval.yaml", ""), ("a.py", "mecheval.yaml", "")]
+    assert points == [
+        ("src/b.py --device cuda:0", "mecheval.yaml", ""),
+        ("a.py", "mecheval.yaml", ""),
+    ]
 
 
 def test_run_all_and_the_notebooks_it_leaves_out(found):

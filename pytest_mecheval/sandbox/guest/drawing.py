@@ -25,7 +25,7 @@ MAX_ROWS = 20_000
 """Prompts of one call; more are an error, not a reason to wait."""
 
 
-def prompts(task: dict[str, Any]) -> Listed:
+def draw(task: dict[str, Any]) -> Listed:
     """One tensor of bytes per call, `rows.0` and so on, and `takes`: does it take a count, a seed.
 
     Args:
