@@ -80,7 +80,13 @@ class Audit:
         decision = dataclasses.replace(
             decision,
             tier=loaded.sources.tier(bound.steps),
-            notes=(*decision.notes, *isolation(evidence), *runner.repaired(entry.request), *notes),
+            notes=(
+                *decision.notes,
+                *isolation(evidence),
+                *driven(evidence),
+                *runner.repaired(entry.request),
+                *notes,
+            ),
         )
         addresses = [job.address for job in entry.request.jobs.values()]
         decided = outcome(
@@ -97,6 +103,12 @@ def isolation(evidence: Evidence) -> tuple[str, ...]:
         if "isolation" in measurement.facts
     }
     return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
+
+
+def driven(evidence: Evidence) -> tuple[str, ...]:
+    """Which of the bundle's own modules was measured, where its components were taken to be, and how confined."""
+    found = (m.provenance.get("driven") for m in evidence.measurements.values())
+    return tuple(sorted({str(text) for text in found if text}))
 
 
 def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:

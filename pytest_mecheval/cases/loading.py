@@ -18,7 +18,7 @@ from pytest_mecheval.claims.reading import problems_of
 from pytest_mecheval.errors import BundleError, UsageError
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.runner import Request
-from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
+from pytest_mecheval.run.sources import Code, Sources, Task, model_source, task_source
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
@@ -132,8 +132,9 @@ def _sources(
     )
     if needs_model and claim_file.subject.model is None:
         problems.append("subject.model: missing; name loader, config and weights")
-    model = model_source(bundle.root, claim_file.subject.model)
     files = tuple(file.path for file in bundle.files)
+    code = Code(bundle.digest, sandbox)
+    model = model_source(bundle.root, claim_file.subject.model, code)
     return Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox), problems
 
 
