@@ -15,6 +15,8 @@ Loader = Literal["transformer_lens", "hub", "python"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _ENTRY = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
+_SITE = re.compile(r"none|[A-Za-z_][\w.{}]*(:input|:output)?")
+_FIELDS = re.compile(r"\{[^}]*\}?|\}")
 _NEEDED: dict[str, tuple[str, ...]] = {
     "transformer_lens": ("config", "weights"),
     "hub": ("name",),
@@ -75,6 +77,44 @@ def _hub_name(name: str) -> str:
 HubName = Annotated[str, Field(max_length=200), AfterValidator(_hub_name)]
 
 
+def _site(text: str) -> str:
+    if not _SITE.fullmatch(text):
+        raise ValueError(
+            "must look like blocks.{layer}.attn.out, with :input or :output, or be none"
+        )
+    fields = set(_FIELDS.findall(text))
+    if fields - {"{layer}", "{head}"}:
+        raise ValueError("only {layer} and {head} may stand in braces")
+    return text
+
+
+Site = Annotated[str, Field(max_length=200), AfterValidator(_site)]
+"""A module of the model for every layer, and whether its input or its output is meant."""
+
+
+class Sites(Section):
+    """How big a module of the bundle is, and which of its modules are heads, MLPs and residual stream."""
+
+    layers: int | None = Field(default=None, ge=1, le=1000)
+    """Blocks; needed unless the configuration file says it."""
+    heads: int | None = Field(default=None, ge=0, le=1000)
+    """Attention heads of a block; needed unless the configuration file says it; 0 for none."""
+    width: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Of the residual stream; needed unless the configuration file says it."""
+    head: Site | None = None
+    """The attention output projection, whose input holds the heads side by side (`blocks.{layer}.attn.out`);
+    with `:output` a module that returns them, with `{head}` one module per head. Looked for when left out."""
+    mlp: Site | None = None
+    """A module whose output the MLP adds (`blocks.{layer}.mlp`); `none` without MLPs. Looked for when left out."""
+    resid: Site | None = None
+    """A module whose input is the residual stream (`blocks.{layer}`). Looked for when left out."""
+    attention: Site | None = None
+    """A module whose output is the attention weights; when left out, what softmax returns in each layer."""
+
+
+Scalar = str | int | float | bool | None
+
+
 class ModelSection(Section):
     """Where the model under study comes from."""
 
@@ -95,11 +135,15 @@ class ModelSection(Section):
     config: RelativePath | None = None
     """Configuration file, JSON."""
     weights: RelativePath | None = None
-    """Weights, safetensors."""
+    """Weights, safetensors; for loader `python` also a state dict that torch saved, filled in by us."""
     name: HubName | None = None
     """Hub name, or a label for the other loaders."""
     entry: EntryPoint | None = None
-    """The bundle's own model: runs only in a sandbox."""
+    """The bundle's own model, a function or class that returns a torch.nn.Module: runs only in a sandbox."""
+    arguments: dict[str, Scalar] = Field(default_factory=dict)
+    """Keyword arguments of the entry."""
+    sites: Sites | None = None
+    """Loader `python`: the size of the module and where its components are."""
     revision: str | None = Field(default=None, max_length=100, pattern=r"^[A-Za-z0-9][\w./-]*$")
     """Branch, tag or commit in the hub."""
 
@@ -108,6 +152,8 @@ class ModelSection(Section):
         lacking = [field for field in _NEEDED[self.loader] if getattr(self, field) is None]
         if lacking:
             raise ValueError(f"loader {self.loader} needs {' and '.join(lacking)}")
+        if self.loader != "python" and (self.sites is not None or self.arguments):
+            raise ValueError("sites and arguments belong to loader python")
         return self
 
 

@@ -85,6 +85,7 @@ class Audit:
                 *isolation(evidence),
                 *environment(evidence),
                 *loaded.sources.notes(bound.steps),
+                *driven(evidence),
                 *runner.repaired(entry.request),
                 *notes,
             ),
@@ -116,6 +117,12 @@ def environment(evidence: Evidence) -> tuple[str, ...]:
     origins = sorted({str(each["origin"]) for each in found})
     notes = sorted({str(note) for each in found for note in each["notes"]})
     return tuple(f"environment: {text}" for text in (*origins, *notes))
+
+
+def driven(evidence: Evidence) -> tuple[str, ...]:
+    """Which of the bundle's own modules was measured, where its components were taken to be, and how confined."""
+    found = (m.provenance.get("driven") for m in evidence.measurements.values())
+    return tuple(sorted({str(text) for text in found if text}))
 
 
 def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:

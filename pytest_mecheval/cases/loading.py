@@ -21,7 +21,14 @@ from pytest_mecheval.run.bundle_data import DataFunction
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.rerun import Environment
 from pytest_mecheval.run.runner import Request
-from pytest_mecheval.run.sources import Sources, Task, called_source, model_source, task_source
+from pytest_mecheval.run.sources import (
+    Code,
+    Sources,
+    Task,
+    called_source,
+    model_source,
+    task_source,
+)
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
@@ -147,7 +154,8 @@ def _sources(
     )
     if needs_model and claim_file.subject.model is None:
         problems.append("subject.model: missing; name loader, config and weights")
-    model = model_source(bundle.root, claim_file.subject.model)
+    code = Code(bundle.digest, running.sandbox)
+    model = model_source(bundle.root, claim_file.subject.model, code)
     return Sources(
         bundle.root,
         model,

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from pytest_mecheval.errors import HarnessError, SubjectError
 from pytest_mecheval.evidence.measurement import Evidence, Measurement, unit_means
 from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
-from pytest_mecheval.run.child import Child, engine_command, write_batch
+from pytest_mecheval.run.child import Child, driving_command, engine_command, write_batch
 from pytest_mecheval.run.rerun import Script, rerun
 from pytest_mecheval.wire import Job, PlanStep, Record, write_atomically
 
@@ -46,6 +46,8 @@ class Workplace:
     """Torch threads per child."""
     command: tuple[str, ...] = field(default_factory=engine_command)
     """The harness; the batch file is appended."""
+    driving_command: tuple[str, ...] = field(default_factory=driving_command)
+    """What measures bundles' own modules, likewise."""
 
     @property
     def session(self) -> Path:
@@ -183,6 +185,8 @@ class Runner:
                 job for job in waiting if job.address not in elsewhere and not self._load(job)
             )
             if own:
+                # A batch goes to one engine; what needs the other has its turn when this one is done.
+                own = [job for job in own if _driven(job) == _driven(own[0])]
                 alone = (self.workplace.session / CRASH_FILE).exists()
                 jobs = own if alone else self._shared(own, elsewhere)
                 self._child = self._launch(number, lock, jobs, own_only=len(jobs) == len(own))
@@ -227,6 +231,7 @@ class Runner:
             for request in self.selected
             for job in request.jobs.values()
             if job.address not in elsewhere
+            and _driven(job) == _driven(own[0])
             and not self._load(job)
             and not (self.workplace.failures / f"{job.address}.json").exists()
         ]
@@ -250,7 +255,9 @@ class Runner:
         )
         listing = self.workplace.store / "locks" / f"slot-{number}.json"
         write_atomically(listing, json.dumps([job.address for job in jobs]))
-        return Child(batch, self.workplace.command, self.workplace.threads, on_end=lock.release)
+        workplace = self.workplace
+        command = workplace.driving_command if _driven(jobs[0]) else workplace.command
+        return Child(batch, command, self.workplace.threads, on_end=lock.release)
 
     def _look_back(self, child: Child, status: int) -> None:
         """Find out what an ended child left unmeasured, and remember why for the rest of the run."""
@@ -293,6 +300,11 @@ class Runner:
                 provenance=record.provenance,
             )
         return self._measurements[record.address]
+
+
+def _driven(job: Job) -> bool:
+    """Whether the bundle's own module is measured, not weights we load ourselves."""
+    return job.model.loader == "python"
 
 
 def _distinct(jobs: Iterable[Job]) -> list[Job]:

@@ -1,17 +1,24 @@
 """Where a bundle's model and prompts come from, resolved to files; what cannot be resolved says why."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pytest_mecheval.bundle.model_files import check_weights, files_digest, hub_config, read_shape
 from pytest_mecheval.bundle.reading import hash_file, stated_file
-from pytest_mecheval.bundle.subject import ModelSection, TaskSection
+from pytest_mecheval.bundle.subject import ModelSection, Sites, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
 from pytest_mecheval.run.bundle_data import DataFunction, prompts_of
 from pytest_mecheval.run.rerun import ANY_ENVIRONMENT, Environment
 from pytest_mecheval.vocabulary import ModelShape, Tier
-from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun
+from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun, digest
+
+DRIVE_FORMAT = 1
+"""Raised whenever measurements on a bundle's own module change meaning; part of every address."""
+NO_ISOLATION = (
+    "the bundle's own model runs in isolation only, and isolation is switched off "
+    "(--mecheval-sandbox=none): what it returns would be testimony"
+)
 
 SANDBOX_NEEDED = (
     "waits for the sandbox: {what} is the bundle's own code, which is never imported here"
@@ -28,6 +35,21 @@ class Model:
     ref: ModelRef | None = None
     shape: ModelShape | None = None
     unavailable: str = ""
+
+    @property
+    def tier(self) -> Tier:
+        """T2 for the bundle's own module, T3 for weights we load ourselves."""
+        return Tier.T2 if self.ref and self.ref.loader == "python" else Tier.T3
+
+
+@dataclass(frozen=True)
+class Code:
+    """The bundle's own code as a model needs it."""
+
+    digest: str = ""
+    """Hash over the bundle's files."""
+    sandbox: str = "auto"
+    """Which isolation it runs in."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +125,16 @@ class Sources:
             return Tier.T1
         if isinstance(step.probe, Document):
             return Tier.T2
-        return self.tasks[step.slice.task].tier if step.slice.task in self.tasks else None
+        task = self.tasks.get(step.slice.task)
+        return min(task.tier, self.model.tier) if task else None
 
 
-def model_source(root: Path, section: ModelSection | None) -> Model:
+def model_source(root: Path, section: ModelSection | None, code: Code | None = None) -> Model:
     """The model a claim file states; never raises for what the bundle lacks."""
     if section is None:
         return Model(unavailable="the claim file states no model (subject.model)")
     if section.loader == "python":
-        return Model(unavailable=SANDBOX_NEEDED.format(what=f"model {section.entry}"))
+        return _own_model(root, section, code or Code())
     try:
         return _hub_model(section) if section.loader == "hub" else _file_model(root, section)
     except (SubjectError, BundleError) as error:
@@ -126,6 +149,57 @@ def _shape(root: Path, section: ModelSection) -> ModelShape | None:
         return read_shape(stated_file(root, section.config or ""))
     except (SubjectError, BundleError):
         return None
+
+
+def _own_model(root: Path, section: ModelSection, code: Code) -> Model:
+    """The bundle's own module: its size as stated, everything else found out in the sandbox."""
+    try:
+        shape = _stated_shape(root, section)
+        for path in filter(None, (section.weights, (section.entry or "").rpartition(":")[0])):
+            stated_file(root, path)
+    except (SubjectError, BundleError) as error:
+        return Model(unavailable=f"model: {error}")
+    if code.sandbox == "none":
+        return Model(shape=shape, unavailable=NO_ISOLATION)
+    sites = (section.sites or Sites()).model_dump(exclude_none=True)
+    sites |= {"layers": shape.n_layers, "heads": shape.n_heads, "width": shape.d_model}
+    seen = {
+        "entry": section.entry or "",
+        "arguments": dict(section.arguments),
+        "weights": section.weights or "",
+        "sites": sites,
+    }
+    body = {
+        **seen,
+        "root": str(root),
+        "digest": code.digest,
+        "sandbox": code.sandbox,
+        "shape": asdict(shape),
+    }
+    sha256 = digest(["driven", DRIVE_FORMAT, code.digest, seen])
+    return Model(ModelRef("python", name=section.entry or "", sha256=sha256, code=body), shape)
+
+
+def _stated_shape(root: Path, section: ModelSection) -> ModelShape:
+    """The size of the bundle's own module, from its configuration file and `sites`.
+
+    Raises:
+        SubjectError: neither says how big it is.
+    """
+    sites = section.sites or Sites()
+    known = read_shape(stated_file(root, section.config)) if section.config else None
+    stated = {"n_layers": sites.layers, "n_heads": sites.heads, "d_model": sites.width}
+    if known is None and (
+        lacking := [n for n in ("layers", "heads", "width") if getattr(sites, n) is None]
+    ):
+        raise SubjectError(
+            f"{section.entry}: its size is not stated; add sites: {{layers: ..., heads: ..., width: ...}} "
+            f"(missing: {', '.join(lacking)}) or a configuration file"
+        )
+    base = known or ModelShape(1, 0, 1, d_vocab=0, n_ctx=0, d_mlp=1)
+    given = {name: value for name, value in stated.items() if value is not None}
+    shape = replace(base, **given)
+    return replace(shape, d_mlp=0) if sites.mlp == "none" else shape
 
 
 def _file_model(root: Path, section: ModelSection) -> Model:

@@ -29,6 +29,10 @@ NO_ISOLATION = (
 )
 
 
+class Refused(SubjectError):
+    """The bundle's code failed and said how: another question may fare better."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of which code."""
@@ -65,8 +69,8 @@ def ask(question: Question, backend: Backend, python: Path = Path(sys.executable
         python: the interpreter with the bundle's packages.
 
     Raises:
-        SubjectError: no isolation, the code failed, ended without an answer, or its answer is
-            malformed (`MalformedMeasurement`).
+        SubjectError: no isolation, the code failed (`Refused`), ended without an answer, or its
+            answer is malformed (`MalformedMeasurement`).
         HarnessError: the sandbox itself failed.
     """
     if not backend.isolation.confined:
@@ -99,7 +103,7 @@ def ask(question: Question, backend: Backend, python: Path = Path(sys.executable
         if reply is None:
             raise SubjectError(f"{entry} gave no answer: {_ending(outcome)}")
         if reply.error:
-            raise SubjectError(f"{entry}: {reply.error}")
+            raise Refused(f"{entry}: {reply.error}")
         return Answer(reply.tensors, outcome.isolation, outcome.wall_s)
     finally:
         remove_tree(workshop)

@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
     os.close(source)
     sys.argv = [header["task"]["entry"].partition(":")[0]]
     try:
-        send(target, header, _answer(header["task"]))
+        send(target, header, _answer(header["task"], request))
     except Unanswerable as error:
         send(target, header, [], str(error))
     except BaseException as error:  # noqa: BLE001 - also SystemExit: leaving is no answer
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     os._exit(0)
 
 
-def _answer(task: dict[str, Any]) -> Listed:
+def _answer(task: dict[str, Any], request: Request) -> Listed:
     match task["do"]:
         case "call":
             from .calls import call
@@ -38,6 +38,10 @@ def _answer(task: dict[str, Any]) -> Listed:
             from .drawing import draw
 
             return draw(task)
+        case "drive":
+            from .driving import drive
+
+            return drive(task, request)
         case other:
             raise Unanswerable(f"nothing here does {other}")
 
