@@ -20,11 +20,6 @@ NO_ISOLATION = (
     "(--mecheval-sandbox=none): what it returns would be testimony"
 )
 
-SANDBOX_NEEDED = (
-    "waits for the sandbox: {what} is the bundle's own code, which is never imported here"
-)
-
-
 NOT_CALLED = "data function {entry}: called only when claims are measured, in the sandbox"
 
 
