@@ -30,6 +30,7 @@ STATES: Mapping[int, str] = {
     6: "calibration prompts differ in length from the measured ones: a mean per position is not defined",
 }
 """The guest's codes (`sandbox.guest.edits`) other than 0."""
+UNKNOWN_PLACES = (1, 2, 3)
 CONTROLS: tuple[Mapping[str, Any], ...] = (
     {},
     {"base": "counterfactual"},

@@ -38,6 +38,10 @@ PARTNERS = 3
 """Rows of partner heads the guest returns per edit."""
 
 
+class UnknownPlace(SubjectError):
+    """A kind of component has no known place in the bundle's module."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Prompts to measure on, and calibration prompts under a name that tells equal ones."""
@@ -145,6 +149,11 @@ class Group:
         for job in self.jobs:
             try:
                 values, facts = self._measured(job, name, answer, logits)
+            except UnknownPlace as error:
+                names = provenance.get("modules", "").replace(",", ", ")
+                why = f"{error} (its modules: {names})" if names else str(error)
+                yield Record(job.address, (), unavailable=why)
+                continue
             except SubjectError as error:
                 yield Record(job.address, (), unavailable=str(error))
                 continue
@@ -156,15 +165,17 @@ class Group:
 
         own, other = diff(edits.CLEAN), diff(edits.OTHER)
         tau = RELATIVE_TAU * max(1.0, float(np.abs(logits[edits.CLEAN]).max()))
+        if float(np.abs(other - own).mean()) < POSITIVE_FACTOR * tau:
+            raise SubjectError(
+                "the model answers clean and counterfactual prompts alike, so no intervention can show an effect"
+            )
+        if states[edits.PLACEBO]:
+            return {"tau": tau}  # nothing can be written, so only unedited runs are believed
         placebo = float(np.abs(diff(edits.PLACEBO) - own).max())
         if not placebo <= tau:
             raise HarnessError(
                 f"placebo: writing the module's own activations back moved logit_diff by {placebo:.2g} "
                 f"nats (allowed: {tau:.2g}); is it the same on every call?"
-            )
-        if float(np.abs(other - own).mean()) < POSITIVE_FACTOR * tau:
-            raise SubjectError(
-                "the model answers clean and counterfactual prompts alike, so no intervention can show an effect"
             )
         for row, kind in ((edits.HEAD_NOISE, "head"), (edits.MLP_NOISE, "mlp")):
             moved = float(np.abs(logits[row] - logits[edits.CLEAN]).max())
@@ -195,8 +206,7 @@ class Group:
             case Run():
                 edits.spelled_out(probe.intervention, self._shape, examples)
                 row = self._edits[probe.intervention]
-                if why := _state(int(answer[f"{name}.states"][row])):
-                    raise SubjectError(why)
+                _require_made(int(answer[f"{name}.states"][row]))
                 facts: Mapping[str, Any] = {}
                 if probe.intervention.joint != "alone":
                     rows = answer[f"{name}.partners"][row]
@@ -241,15 +251,18 @@ class Group:
         )
 
 
-def _state(code: int) -> str:
-    """Why an edit was not made, or an empty text.
+def _require_made(code: int) -> None:
+    """Refuse an edit that the guest could not make.
 
     Raises:
-        SubjectError: no code the guest knows.
+        UnknownPlace: the model's modules were not recognised.
+        SubjectError: another reason, or no code the guest knows.
     """
-    if code and code not in edits.STATES:
+    if code == 0:
+        return
+    if code not in edits.STATES:
         raise SubjectError("malformed measurement: an unknown state")
-    return edits.STATES[code] if code else ""
+    raise (UnknownPlace if code in edits.UNKNOWN_PLACES else SubjectError)(edits.STATES[code])
 
 
 def prompt_tensors(name: str, examples: Examples) -> dict[str, Array]:
