@@ -109,6 +109,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "seeds": 1,
         "edits": [],
         "reads": [],
+        "loads": [],
         "idle_hooks": [],
         "numbers": [],
         "failed_cells": [],

@@ -9,6 +9,8 @@ from pytest_mecheval.sandbox.ledger_rows import Edit, Forward
 
 MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
+MAX_LOADS = 200
+"""Loads of weights kept."""
 MAX_PLACES = 3
 """Places kept per site and kind of change."""
 
@@ -19,7 +21,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
     Returns:
         `standing` and `problems` of the ledger; `edits`: per site, kind and heads how many distinct
         prompts were changed and from where; `reads`: per site how many prompts were only looked at;
-        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written; `forwards`, `seeds`.
+        `loads`: where weights came from; `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written; `forwards`, `seeds`.
     """
     forwards = {forward.id: forward for forward in ledger.forwards}
     return {
@@ -32,6 +34,10 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "seeds": sum(seed.given for seed in ledger.seeds),
         "edits": _edits(ledger, forwards),
         "reads": _reads(ledger),
+        "loads": [
+            {"source": load.source, "place": "".join(load.calls[:1])}
+            for load in ledger.loads[:MAX_LOADS]
+        ],
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
         "numbers": _numbers(ledger),
         "attempts": sorted({attempt.event for attempt in ledger.attempts}),

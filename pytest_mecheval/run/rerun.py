@@ -39,7 +39,7 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 1
+RERUN_FORMAT = 2
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENTRY_SUFFIXES = (".py", ".ipynb")
 RESULTS = "results"
