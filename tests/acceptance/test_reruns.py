@@ -15,6 +15,13 @@ PAIRS = {
     "crashes_halfway": "runs_through",
     "hard_coded": "computed",
     "unseeded": "seeded",
+    "attention_hooked": "mlp_hooked",
+    "stale_result": "fresh_result",
+    "swallowed_exception": "right_module",
+    "fewer_prompts": "all_prompts",
+    "dropped_step": "kept_step",
+    "other_weights": "stated_weights",
+    "contradicts_output": "agrees_with_output",
 }
 
 
