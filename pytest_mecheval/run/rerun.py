@@ -42,6 +42,8 @@ from pytest_mecheval.wire import (
 RERUN_FORMAT = 2
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENTRY_SUFFIXES = (".py", ".ipynb")
+WORKSHOP = "mecheval-"
+"""How the temporary folder of a run begins."""
 RESULTS = "results"
 """Left out of the copy: a stored number proves nothing."""
 STDERR_SHOWN = 400
@@ -90,8 +92,9 @@ def rerun(script: Script, store: Path) -> Measurement:
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            facts = _run(script, backend)
+            facts = _run(script, backend, _workshop(path.with_suffix(".workshop")))
             write_atomically(path, dump(Record(address, (), facts=facts)))
+            path.with_suffix(".workshop").unlink()
     record = load_record(_parsed(path))
     return Measurement(np.empty(0), facts=record.facts, provenance={"document": entry})
 
@@ -101,8 +104,20 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     return body
 
 
-def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
-    workshop = Path(tempfile.mkdtemp(prefix="mecheval-"))
+def _workshop(note: Path) -> Path:
+    """A name for a fresh temporary folder, noted beside the record; what a killed run left is removed."""
+    folder = Path(tempfile.gettempdir())
+    if note.exists():
+        left = folder / Path(note.read_text(encoding="utf-8")).name
+        if left.name.startswith(WORKSHOP) and left.is_dir() and not left.is_symlink():
+            remove_tree(left)
+    fresh = folder / f"{WORKSHOP}{secrets.token_hex(8)}"
+    write_atomically(note, fresh.name)
+    return fresh
+
+
+def _run(script: Script, backend: Backend, workshop: Path) -> Mapping[str, Any]:
+    workshop.mkdir(mode=0o700)
     try:
         scratch, logs = workshop / "scratch", workshop / "logs"
         bundle = scratch / "bundle"

@@ -98,7 +98,9 @@ class Activations:
         if before.dim() == 0:
             return None
         known = [seen for seen in known if seen.forward != forward]
-        own = _seen(forward, before)  # of the whole batch: a mean over its first rows is another mean
+        own = _seen(
+            forward, before
+        )  # of the whole batch: a mean over its first rows is another mean
         before, after = before[:ROWS_KEPT], after[:ROWS_KEPT]
         gap = (after - before).abs()
         probe = int(gap.argmax())
