@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
-from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.evidence.measurement import Measurement, measured
+from pytest_mecheval.run.activity import announced
+from pytest_mecheval.run.decoys import write_decoy
 from pytest_mecheval.run.ledger_facts import facts_of
+from pytest_mecheval.run.run_output import output_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
@@ -39,7 +41,7 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 2
+RERUN_FORMAT = 3
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENTRY_SUFFIXES = (".py", ".ipynb")
 WORKSHOP = "mecheval-"
@@ -65,6 +67,14 @@ class Script:
     sandbox: str = "auto"
     """Backend by name."""
 
+    @property
+    def said(self) -> str:
+        """What running it is called: `running run.py in the sandbox, weights shuffled`."""
+        how = ", weights shuffled" if self.probe.sham == "shuffle" else ""
+        other = ", other components" if self.probe.decoy is not None else ""
+        again = ", once more" if self.probe.repeat else ""
+        return f"running {self.probe.entry} in the sandbox{how}{other}{again}"
+
     def address(self, backend: str) -> str:
         """Where the run's record lives."""
         version = sys.version_info[:3]
@@ -72,15 +82,21 @@ class Script:
         return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version])
 
 
-def rerun(script: Script, store: Path) -> Measurement:
+def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
     """What the script does when run, from the store when it has run before.
+
+    Args:
+        script: what to run.
+        store: the evidence folder.
+        session: where to say that it is running; None says nothing.
 
     Raises:
         SubjectError: no such script, no sandbox on this machine, or a kind of file that cannot be run.
     """
     entry = script.probe.entry
     try:
-        stated_file(script.root, entry)
+        for stated in (entry, *script.probe.keep):
+            stated_file(script.root, stated)
         backend = choose(script.sandbox)
     except (BundleError, UsageError) as error:
         raise SubjectError(str(error)) from error
@@ -92,11 +108,12 @@ def rerun(script: Script, store: Path) -> Measurement:
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            facts = _run(script, backend, _workshop(path.with_suffix(".workshop")))
+            with announced(session, script.said):
+                facts = _run(script, backend, _workshop(path.with_suffix(".workshop")))
             write_atomically(path, dump(Record(address, (), facts=facts)))
             path.with_suffix(".workshop").unlink()
     record = load_record(_parsed(path))
-    return Measurement(np.empty(0), facts=record.facts, provenance={"document": entry})
+    return measured(record, {"document": entry})
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
@@ -135,6 +152,8 @@ def _run(script: Script, backend: Backend, workshop: Path) -> Mapping[str, Any]:
             str(bundle),
             "--sham",
             script.probe.sham,
+            "--sham-seed",
+            str(script.probe.sham_seed),
         )
         outcome = backend.run(
             Confinement(
@@ -147,8 +166,9 @@ def _run(script: Script, backend: Backend, workshop: Path) -> Mapping[str, Any]:
             ),
             logs,
         )
-        facts = facts_of(read_ledger(ledger, nonce))
-        return {**facts, **_ending(outcome)}
+        seen = read_ledger(ledger, nonce)
+        printed = outcome.stdout.read_bytes().decode("utf-8", "replace")
+        return {**facts_of(seen), **output_of(seen, bundle, printed), **_ending(outcome)}
     finally:
         remove_tree(workshop)
 
@@ -169,10 +189,12 @@ def _ending(outcome: Outcome) -> Mapping[str, Any]:
 def _copy(script: Script, target: Path) -> None:
     (target / RESULTS).mkdir(parents=True)
     for relative in script.files:
-        if relative.split("/", 1)[0] != RESULTS:
+        if relative.split("/", 1)[0] != RESULTS or relative in script.probe.keep:
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(stated_file(script.root, relative), place)
+    if script.probe.decoy is not None:
+        write_decoy(target, script.probe.decoy)
 
 
 def _tracer() -> Path:

@@ -22,6 +22,11 @@ PAIRS = {
     "dropped_step": "kept_step",
     "other_weights": "stated_weights",
     "contradicts_output": "agrees_with_output",
+    "same_prompts": "fresh_prompts",
+    "membership_validation": "ablation_validation",
+    "no_interval": "bootstrap_interval",
+    "impossible_mean": "possible_mean",
+    "silent_deviation": "disclosed_deviation",
 }
 
 
