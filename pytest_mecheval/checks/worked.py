@@ -115,6 +115,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "figures": [],
         "edits": [],
         "reads": [],
+        "loads": [],
         "idle_hooks": [],
         "numbers": [],
         "failed_cells": [],

@@ -11,6 +11,8 @@ from pytest_mecheval.sandbox.ledger_rows import Edit, End, Forward
 
 MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
+MAX_LOADS = 200
+"""Loads of weights kept."""
 MAX_PLACES = 3
 """Places kept per site and kind of change."""
 MAX_POSITIONS = 8
@@ -35,7 +37,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
     Returns:
         `standing` and `problems` of the ledger; `edits`: per site, kind and heads how many distinct
         prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
-        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written; `forwards`, `seeds`, `seed_values`;
+        `loads`: where weights came from; `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written; `forwards`, `seeds`, `seed_values`;
         `inputs`: see `ledger_inputs`; `files`: of the bundle, in the order of their first use.
     """
     forwards = {forward.id: forward for forward in ledger.forwards}
@@ -52,6 +54,10 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "files": [[use.path, use.mode] for use in ledger.files[:MAX_FILES]],
         "edits": _edits(ledger, forwards),
         "reads": _reads(ledger),
+        "loads": [
+            {"source": load.source, "place": "".join(load.calls[:1])}
+            for load in ledger.loads[:MAX_LOADS]
+        ],
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
         "numbers": _numbers(ledger),
         "attempts": sorted({attempt.event for attempt in ledger.attempts}),

@@ -55,10 +55,12 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 2
+RERUN_FORMAT = 3
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENVIRONMENTS = "environments"
 """Folder beside the evidence store that holds private environments."""
+WORKSHOP = "mecheval-"
+"""How the temporary folder of a run begins."""
 RESULTS = "results"
 """Left out of the copy: a stored number proves nothing."""
 STDERR_SHOWN = 400
@@ -141,8 +143,10 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             with announced(session, script.said):
-                facts = _run(script, starts, backend, python)
+                workshop = _workshop(path.with_suffix(".workshop"))
+                facts = _run(script, starts, backend, python, workshop)
             write_atomically(path, dump(Record(address, (), facts=facts)))
+            path.with_suffix(".workshop").unlink()
     record = load_record(_parsed(path))
     return measured(record, {"document": entry})
 
@@ -171,6 +175,18 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     return body
 
 
+def _workshop(note: Path) -> Path:
+    """A name for a fresh temporary folder, noted beside the record; what a killed run left is removed."""
+    folder = Path(tempfile.gettempdir())
+    if note.exists():
+        left = folder / Path(note.read_text(encoding="utf-8")).name
+        if left.name.startswith(WORKSHOP) and left.is_dir() and not left.is_symlink():
+            remove_tree(left)
+    fresh = folder / f"{WORKSHOP}{secrets.token_hex(8)}"
+    write_atomically(note, fresh.name)
+    return fresh
+
+
 @dataclass(frozen=True)
 class _Ended:
     """One command of a run after its end."""
@@ -185,9 +201,9 @@ class _Ended:
 
 
 def _run(
-    script: Script, starts: Starts, backend: Backend, python: Interpreter
+    script: Script, starts: Starts, backend: Backend, python: Interpreter, workshop: Path
 ) -> Mapping[str, Any]:
-    workshop = Path(tempfile.mkdtemp(prefix="mecheval-"))
+    workshop.mkdir(mode=0o700)
     notes = [*starts.notes]
     ended: list[_Ended] = []
     limits = Limits()

@@ -76,6 +76,43 @@ def test_a_hook_that_changes_nothing_is_a_read(facts_of):
     assert [row["site"].split(".")[0] for row in facts["reads"]] == ["lower"]
 
 
+def test_the_mean_of_a_large_batch_is_a_mean(facts_of):
+    facts = facts_of(
+        MODEL.replace("torch.arange(64.0)", "torch.rand(800)").replace("(16, 4)", "(200, 4)")
+        + "def mean(module, args, output):\n    return output.mean(0, keepdim=True).expand_as(output)\n"
+        + "model.lower.register_forward_hook(mean)\nmodel(prompts)\n"
+    )
+    assert [(row["kind"], row["prompts"]) for row in facts["edits"]] == [("mean", 200)]
+
+
+def test_where_weights_came_from_is_told(facts_of):
+    facts = facts_of(
+        MODEL
+        + "torch.save(model.state_dict(), 'a.pt')\nmodel.load_state_dict(torch.load('a.pt'))\n"
+    )
+    assert facts["loads"] == [{"source": "a.pt", "place": "run.py:17"}]
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(facts_of, tmp_path, monkeypatch):
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(rooms))
+    left, foreign = rooms / "mecheval-left", rooms / "foreign"
+    for folder in (left, foreign):
+        (folder / "scratch").mkdir(parents=True)
+    facts_of("print(1)")
+    (record,) = (tmp_path / "store").glob("??/*.json")
+    note = record.with_suffix(".workshop")
+    assert not note.exists()
+    for name in ("mecheval-left", "foreign", "../store"):
+        record.unlink()
+        note.write_text(name)
+        facts_of("print(1)")
+    assert [folder.name for folder in rooms.iterdir()] == ["foreign"]
+    assert record.exists()
+    assert not note.exists()
+
+
 def test_stored_results_are_gone_before_the_run(facts_of):
     facts = facts_of("import pathlib\nprint(sorted(map(str, pathlib.Path('results').iterdir())))\n")
     assert facts["exit_code"] == 0
