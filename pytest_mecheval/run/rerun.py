@@ -1,18 +1,15 @@
-"""Runs a bundle's own script once in the sandbox, and turns what it really did into plain facts.
+"""Runs a bundle's own code once in the sandbox, and turns what it really did into plain facts.
 
-The script sees a scratch copy of the bundle without its results, so a number must be made again. Facts
-come from the runtime ledger; they are testimony and never support a causal claim about the model.
+The code sees a scratch copy of the bundle without its results, so a number must be made again; what one
+script of a sequence writes, the next one finds. Facts come from the runtime ledgers; they are testimony
+and never support a causal claim about the model.
 """
 
 import dataclasses
-import importlib.util
 import json
 import secrets
-import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +20,16 @@ from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement, measured
 from pytest_mecheval.run.activity import announced
-from pytest_mecheval.run.decoys import write_decoy
-from pytest_mecheval.run.ledger_facts import facts_of
-from pytest_mecheval.run.plain_runs import compared, left_behind
-from pytest_mecheval.run.run_output import output_of
-from pytest_mecheval.sandbox.backend import Backend, remove_tree
+from pytest_mecheval.run.execution import Execution
+from pytest_mecheval.run.starting import starts_of
+from pytest_mecheval.sandbox.backend import remove_tree
 from pytest_mecheval.sandbox.backends import choose
-from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
-from pytest_mecheval.sandbox.differential import Output
-from pytest_mecheval.sandbox.ledger import read_ledger
-from pytest_mecheval.sandbox.variables import scrubbed
-from pytest_mecheval.sandbox.view import interpreter_paths
+from pytest_mecheval.sandbox.environment import (
+    Interpreter,
+    NotRestored,
+    current_for,
+    interpreter_for,
+)
 from pytest_mecheval.wire import (
     Record,
     Rerun,
@@ -44,14 +40,28 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 3
+RERUN_FORMAT = 4
 """Raised whenever a rerun's facts change meaning; part of every address."""
-NOTEBOOK = ".ipynb"
-ENTRY_SUFFIXES = (".py", NOTEBOOK)
-RESULTS = "results"
-"""Left out of the copy: a stored number proves nothing."""
-STDERR_SHOWN = 400
-"""Characters of the last words of a script that failed."""
+ENVIRONMENTS = "environments"
+"""Folder beside the evidence store that holds private environments."""
+WORKSHOP = "mecheval-"
+"""How the temporary folder of a run begins."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a bundle's code runs with."""
+
+    mode: str = "auto"
+    """`auto`: this interpreter where it fits what is declared, else a private one; `current`: always this one."""
+    requirements: str = ""
+    """The requirements file its manifest names; empty: looked for."""
+    python: str = ""
+    """The Python version its manifest names; empty: any."""
+
+
+ANY_ENVIRONMENT = Environment()
+"""Whatever the bundle declares."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +78,19 @@ class Script:
     """Which script or notebook, and what is changed while it runs."""
     sandbox: str = "auto"
     """Backend by name."""
+    environment: Environment = ANY_ENVIRONMENT
+    """Which interpreter it runs with."""
 
     @property
     def said(self) -> str:
         """What running it is called: `running run.py in the sandbox, weights shuffled`."""
         return f"running {self.probe.entry} in the sandbox{', '.join(['', *self.probe.changes])}"
 
-    def address(self, backend: str) -> str:
+    def address(self, backend: str, python: Interpreter) -> str:
         """Where the run's record lives."""
-        version = sys.version_info[:3]
         probe = dataclasses.asdict(self.probe)
-        return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version])
+        body = ["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, python.identity]
+        return digest(body)
 
 
 def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
@@ -90,28 +102,58 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
         session: where to say that it is running; None says nothing.
 
     Raises:
-        SubjectError: no such script, no sandbox on this machine, or a kind of file that cannot be run.
+        SubjectError: no such script, a line of a shell script that is not understood, no sandbox on this
+            machine, or an environment that cannot be restored.
     """
     entry = script.probe.entry
+    starts = starts_of(entry, script.root, script.files)
     try:
-        for stated in (entry, *script.probe.keep):
+        for stated in script.probe.keep:
             stated_file(script.root, stated)
         backend = choose(script.sandbox)
     except (BundleError, UsageError) as error:
         raise SubjectError(str(error)) from error
-    if not entry.endswith(ENTRY_SUFFIXES):
-        raise SubjectError(f"{entry}: cannot be run (allowed: {', '.join(ENTRY_SUFFIXES)})")
-    address = script.address(backend.name)
+    python = interpreter(script.root, script.environment, store)
+    address = script.address(backend.name, python)
     path = record_path(store, address)
     path.parent.mkdir(parents=True, exist_ok=True)
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             with announced(session, script.said):
-                facts = _run(script, backend)
+                note = path.with_suffix(".workshop")
+                facts = Execution(
+                    script.root,
+                    script.files,
+                    script.probe,
+                    starts,
+                    backend,
+                    python,
+                    lambda: _workshop(note),
+                ).facts()
             write_atomically(path, dump(Record(address, (), facts=facts)))
+            path.with_suffix(".workshop").unlink()
     record = load_record(_parsed(path))
     return measured(record, {"document": entry})
+
+
+def interpreter(root: Path, environment: Environment, store: Path) -> Interpreter:
+    """The interpreter for a bundle's code; a private one is built once and kept beside the store.
+
+    Raises:
+        SubjectError: what the bundle declares cannot be restored here.
+    """
+    cache = store.absolute().parent / ENVIRONMENTS
+    stated, version = environment.requirements, environment.python
+    try:
+        if environment.mode == "current":
+            return current_for(root, stated=stated, python=version)
+        found = interpreter_for(root, cache, stated=stated, python=version)
+    except UsageError as error:
+        raise SubjectError(str(error)) from error
+    if isinstance(found, NotRestored):
+        raise SubjectError(f"environment cannot be restored: {found.reason}")
+    return found
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
@@ -119,134 +161,13 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     return body
 
 
-def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
-    facts, traced = _traced(script, backend)
-    probe = script.probe
-    if probe == Rerun(probe.entry, repeat=probe.repeat, keep=probe.keep):
-        # As it is: only then does a run without the tracer have to come out the same.
-        return {**facts, "watched": compared(traced, lambda: _plain(script, backend))}
-    return facts
-
-
-def _traced(script: Script, backend: Backend) -> tuple[Mapping[str, Any], Output]:
-    with _workshop(script) as work:
-        # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
-        ledger, nonce = work.scratch / "ledger.jsonl", secrets.token_hex(16)
-        words = ["--root", str(work.bundle), "--nonce", nonce, *_changes(script.probe)]
-        outcome = work.run(backend, _with_tracer(work, script.probe, ledger, words))
-        seen = read_ledger(ledger, nonce)
-        printed = outcome.stdout.read_bytes().decode("utf-8", "replace")
-        facts = {**facts_of(seen), **output_of(seen, work.bundle, printed), **_ending(outcome)}
-        return facts, work.left(outcome)
-
-
-def _plain(script: Script, backend: Backend) -> Output:
-    """The same without the tracer; a notebook's cells need its runner, which then watches nothing."""
-    with _workshop(script) as work:
-        entry = str(work.bundle / script.probe.entry)
-        command = ("-s", "-E", "-B", entry, *script.probe.arguments)
-        if entry.endswith(NOTEBOOK):
-            # The tracer opens a ledger, then leaves it and everything else alone.
-            nowhere = work.scratch / "ledger.jsonl"
-            words = ["--root", str(work.bundle), "--plain"]
-            command = _with_tracer(work, script.probe, nowhere, words)
-        return work.left(work.run(backend, command))
-
-
-def _with_tracer(
-    work: "_Workshop", probe: Rerun, ledger: Path, words: list[str]
-) -> tuple[str, ...]:
-    request = work.scratch / "request.json"
-    entry = str(work.bundle / probe.entry)
-    request.write_text(json.dumps([str(ledger), *words, "--", entry, *probe.arguments]))
-    # A script can read its own command line: what is done to it must not stand there.
-    return ("-I", str(_tracer()), "--request", str(request))
-
-
-def _changes(probe: Rerun) -> list[str]:
-    words = ["--sham", probe.sham, "--sham-seed", str(probe.sham_seed)]
-    words += ["--poison", probe.poison, "--seed-shift", str(probe.seed_shift)]
-    for site in probe.poison_sites:
-        words += [f"--poison-site={site}"]
-    return words
-
-
-@dataclass(frozen=True)
-class _Workshop:
-    """A scratch copy of the bundle for one run."""
-
-    script: Script
-    folder: Path
-
-    @property
-    def scratch(self) -> Path:
-        return self.folder / "scratch"
-
-    @property
-    def bundle(self) -> Path:
-        return self.scratch / "bundle"
-
-    def run(self, backend: Backend, words: tuple[str, ...]) -> Outcome:
-        python = Path(sys.executable)
-        return backend.run(
-            Confinement(
-                argv=(str(python), *words),
-                scratch=self.scratch,
-                read_only=(*interpreter_paths(python), _tracer()),
-                environment=scrubbed(self.scratch, python=python),
-                limits=Limits(),
-                cwd=self.bundle,
-            ),
-            self.folder / "logs",
-        )
-
-    def left(self, outcome: Outcome) -> Output:
-        script = self.script
-        return left_behind(outcome, self.folder, self.bundle, script.root, frozenset(_seen(script)))
-
-
-@contextmanager
-def _workshop(script: Script) -> Iterator[_Workshop]:
-    work = _Workshop(script, Path(tempfile.mkdtemp(prefix="mecheval-")))
-    try:
-        _copy(script, work.bundle)
-        yield work
-    finally:
-        remove_tree(work.folder)
-
-
-def _ending(outcome: Outcome) -> Mapping[str, Any]:
-    last = outcome.stderr.read_bytes()[-STDERR_SHOWN:].decode("utf-8", "replace")
-    lines = [line for line in last.splitlines() if line.strip()]
-    return {
-        "status": outcome.status,
-        "exit_code": outcome.exit_code,
-        "last_words": lines[-1] if lines and not outcome.succeeded else "",
-        "seconds": outcome.wall_s,
-        "isolation": outcome.isolation.described(),
-        "notes": list(outcome.notes),
-    }
-
-
-def _copy(script: Script, target: Path) -> None:
-    (target / RESULTS).mkdir(parents=True)
-    for relative in _seen(script):
-        place = target / relative
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stated_file(script.root, relative), place)
-    if script.probe.decoy is not None:
-        write_decoy(target, script.probe.decoy)
-
-
-def _seen(script: Script) -> list[str]:
-    """Files the run is given: stored results only where it is meant to read them."""
-    kept = script.probe.keep
-    return [path for path in script.files if path.split("/", 1)[0] != RESULTS or path in kept]
-
-
-def _tracer() -> Path:
-    """The tracer's folder, found without importing it: it belongs into another process."""
-    spec = importlib.util.find_spec("pytest_mecheval.sandbox")
-    if spec is None or not spec.submodule_search_locations:
-        raise SubjectError("the tracer is not installed")
-    return Path(spec.submodule_search_locations[0]) / "tracer"
+def _workshop(note: Path) -> Path:
+    """A name for a fresh temporary folder, noted beside the record; what a killed run left is removed."""
+    folder = Path(tempfile.gettempdir())
+    if note.exists():
+        left = folder / Path(note.read_text(encoding="utf-8")).name
+        if left.name.startswith(WORKSHOP) and left.is_dir() and not left.is_symlink():
+            remove_tree(left)
+    fresh = folder / f"{WORKSHOP}{secrets.token_hex(8)}"
+    write_atomically(note, fresh.name)
+    return fresh

@@ -76,6 +76,43 @@ def test_a_hook_that_changes_nothing_is_a_read(facts_of):
     assert [row["site"].split(".")[0] for row in facts["reads"]] == ["lower"]
 
 
+def test_the_mean_of_a_large_batch_is_a_mean(facts_of):
+    facts = facts_of(
+        MODEL.replace("torch.arange(64.0)", "torch.rand(800)").replace("(16, 4)", "(200, 4)")
+        + "def mean(module, args, output):\n    return output.mean(0, keepdim=True).expand_as(output)\n"
+        + "model.lower.register_forward_hook(mean)\nmodel(prompts)\n"
+    )
+    assert [(row["kind"], row["prompts"]) for row in facts["edits"]] == [("mean", 200)]
+
+
+def test_where_weights_came_from_is_told(facts_of):
+    facts = facts_of(
+        MODEL
+        + "torch.save(model.state_dict(), 'a.pt')\nmodel.load_state_dict(torch.load('a.pt'))\n"
+    )
+    assert facts["loads"] == [{"source": "a.pt", "place": "run.py:17"}]
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(facts_of, tmp_path, monkeypatch):
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(rooms))
+    left, foreign = rooms / "mecheval-left", rooms / "foreign"
+    for folder in (left, foreign):
+        (folder / "scratch").mkdir(parents=True)
+    facts_of("print(1)")
+    (record,) = (tmp_path / "store").glob("??/*.json")
+    note = record.with_suffix(".workshop")
+    assert not note.exists()
+    for name in ("mecheval-left", "foreign", "../store"):
+        record.unlink()
+        note.write_text(name)
+        facts_of("print(1)")
+    assert [folder.name for folder in rooms.iterdir()] == ["foreign"]
+    assert record.exists()
+    assert not note.exists()
+
+
 def test_stored_results_are_gone_before_the_run(facts_of):
     facts = facts_of("import pathlib\nprint(sorted(map(str, pathlib.Path('results').iterdir())))\n")
     assert facts["exit_code"] == 0
@@ -124,11 +161,11 @@ def test_one_run_however_many_ask(bundle, tmp_path):
 
 
 def test_what_cannot_be_run_is_said_plainly(bundle, tmp_path):
-    (bundle / "run_all.sh").write_text("echo")
+    (bundle / "plan.md").write_text("# Plan")
     with pytest.raises(
-        SubjectError, match=r"run_all\.sh: cannot be run \(allowed: \.py, \.ipynb\)"
+        SubjectError, match=r"plan\.md: cannot be run \(allowed: \.py, \.ipynb, \.sh\)"
     ):
-        rerun(script(bundle, "run_all.sh"), tmp_path / "store")
+        rerun(script(bundle, "plan.md"), tmp_path / "store")
     with pytest.raises(SubjectError, match=r"missing\.py"):
         rerun(script(bundle, "missing.py"), tmp_path / "store")
     (bundle / "link.py").symlink_to("/etc/hostname")
@@ -227,10 +264,10 @@ def test_other_seeds_and_arguments_reach_the_script(bundle, tmp_path):
         + "model(x)\n"
     )
     real, seeded, half = (
-        rerun(script(bundle, "run.py", **how), tmp_path / "store").facts
-        for how in ({}, {"seed_shift": 1000}, {"arguments": ("4",)})
+        rerun(script(bundle, entry, **how), tmp_path / "store").facts
+        for entry, how in (("run.py", {}), ("run.py", {"seed_shift": 1000}), ("run.py 4", {}))
     )
     assert real["inputs_digest"] != seeded["inputs_digest"]
     assert (real["prompts"], seeded["prompts"], half["prompts"]) == (8, 8, 4)
     assert "watched" in real
-    assert "watched" not in half
+    assert "watched" not in seeded
