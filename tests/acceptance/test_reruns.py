@@ -22,6 +22,8 @@ PAIRS = {
     "dropped_step": "kept_step",
     "other_weights": "stated_weights",
     "contradicts_output": "agrees_with_output",
+    "cached_logits": "fresh_logits",
+    "watched": "unwatched",
     "same_prompts": "fresh_prompts",
     "membership_validation": "ablation_validation",
     "no_interval": "bootstrap_interval",

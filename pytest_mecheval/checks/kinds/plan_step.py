@@ -227,7 +227,10 @@ def _edited(requirement: Requirement, facts: Facts) -> Finding:
         )
     reads = ran.at_sites(facts["reads"], requirement.sites)
     if reads:
-        said = f"a hook ran{ran.placed(reads[0])} and changed nothing"
+        # The hook that was meant to edit hands a value back; a reader beside it is beside the point.
+        row = max(reads, key=lambda read: bool(read.get("handed_back")))
+        done = "handed back what it was given" if row.get("handed_back") else "only read"
+        said = f"a hook ran{ran.placed(row)} and {done}: it changed nothing"
         return Finding("changed nothing", said)
     if facts["idle_hooks"]:
         said = f"a hook on {facts['idle_hooks'][0]} was registered and never called"

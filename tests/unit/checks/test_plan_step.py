@@ -78,3 +78,31 @@ def test_only_a_load_has_a_source():
 def test_a_forged_ledger_refutes_whatever_it_shows():
     decision = decide(EVERY_HEAD, edits=[row("all")], standing="forged", problems=["row 7"])
     assert (decision.verdict, decision.code) == (Verdict.REFUTED, "tampered")
+
+
+def test_the_hook_that_hands_a_value_back_is_named_before_one_that_reads():
+    site = {"site": "blocks.0.attn.o.input", "prompts": 128}
+    reads = [
+        {**site, "place": "run.py:3 cache", "handed_back": False},
+        {**site, "place": "run.py:9 ablate", "handed_back": True},
+    ]
+    decision = decide(EVERY_HEAD, reads=reads)
+    assert decision.code == "changed nothing"
+    assert "run.py:9 ablate" in decision.measured
+
+
+def test_a_run_that_differs_when_watched_supports_nothing():
+    watched = {"differences": ["stdout, token 2: 2.493 traced, 3.187 plain"]}
+    decision = decide(EVERY_HEAD, edits=[row("all")], watched=watched)
+    assert (decision.verdict, decision.code) == (Verdict.REFUTED, "differs when watched")
+    assert "3.187" in decision.measured
+
+
+def test_absence_is_open_where_most_of_the_computing_was_not_seen():
+    assert decide(EVERY_HEAD, unobserved_share=0.6).verdict is Verdict.REFUTED
+    decision = decide(EVERY_HEAD, unobserved_share=0.97)
+    assert (decision.verdict, decision.code) == (Verdict.INCONCLUSIVE, "not observed")
+    assert "97%" in decision.measured
+    assert (
+        decide(EVERY_HEAD, edits=[row("all")], unobserved_share=0.97).verdict is Verdict.SUPPORTED
+    )
