@@ -91,8 +91,9 @@ class Material:
 
 
 def delimited(boundary: str, title: str, content: str) -> str:
-    """Text of the bundle between two lines that carry the boundary."""
-    body = content.rstrip("\n")
+    """Text of the bundle between two lines that carry the boundary, which it cannot contain itself."""
+    # Parts that were cut off the texts are in no hash, so their author could have known the boundary.
+    body = content.replace(boundary, "[delimiter]").rstrip("\n")
     return f"=== {boundary} BEGIN {title} ===\n{body}\n=== {boundary} END ==="
 
 
@@ -127,7 +128,7 @@ def material(bundle: Bundle) -> Material:
 
 
 def cleaned(
-    document: Document, notebook: Notebook | None = None
+    document: Document, notebook: Notebook | None = None, *, redact: bool = True
 ) -> tuple[str, list[Kept], list[Kept]]:
     """A document as sent, what its readers do not see, and what was redacted; lines keep their places."""
     seen = []
@@ -140,7 +141,7 @@ def cleaned(
             for item in found
         ]
     whole = "\n".join(seen)
-    text, taken = redacted(whole, prose=document.role in _PROSE)
+    text, taken = redacted(whole, prose=document.role in _PROSE) if redact else (whole, ())
     redactions = [
         Kept(document.path, _line(document, whole, item.offset, 0), item.what, item.shown)
         for item in taken
