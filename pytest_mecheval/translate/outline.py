@@ -33,8 +33,12 @@ _USUAL_ENTRIES = ("run.py", "main.py", "run_all.py", "experiment.py", "analysis.
 _LIST_FILE = re.compile(r"[\w./-]{1,200}\.json\b")
 _NODE_COUNT = re.compile(r"([\w,]+) (?:nodes?|components?)\b", re.IGNORECASE)
 _WRITES = re.compile(r"writ\w+ (?:a total of )?([\d,]+) (?:dimensions?|dims?)\b", re.IGNORECASE)
-_RUNS = re.compile(r"([\w./-]{1,200}\.(?:py|ipynb))\b[^.]{0,60}\b(?:reproduces?|runs?)\b", re.IGNORECASE)
-_ACCURACY = re.compile(r"accuracy (?:is |of |: )?(?P<number>\d?\.\d+|\d+(?:\.\d+)?\s?%)", re.IGNORECASE)
+_RUNS = re.compile(
+    r"([\w./-]{1,200}\.(?:py|ipynb))\b[^.]{0,60}\b(?:reproduces?|runs?)\b", re.IGNORECASE
+)
+_ACCURACY = re.compile(
+    r"accuracy (?:is |of |: )?(?P<number>\d?\.\d+|\d+(?:\.\d+)?\s?%)", re.IGNORECASE
+)
 _ZERO = re.compile(r"\bzero|\bknock", re.IGNORECASE)
 _MEAN = re.compile(r"\bmean\b(?! (?:drop|margin|logit|accuracy|loss))", re.IGNORECASE)
 _RESAMPLE = re.compile(r"\bresampl|\binterchange", re.IGNORECASE)
@@ -124,7 +128,9 @@ class Outline:
                 spec["n"] = int(sizes[0])
             yield _claim("reported_number", text, spec)
             return
-        figures = [figure for figure in figures_in(text) if Stated(figure).decimals >= FEWEST_DIGITS]
+        figures = [
+            figure for figure in figures_in(text) if Stated(figure).decimals >= FEWEST_DIGITS
+        ]
         if entry and len(figures) <= MOST_FIGURES:
             for figure in figures:
                 yield _claim("provenance", text, {"entry": entry, "number": figure})
