@@ -84,8 +84,9 @@ def load(
     where = claims_path or claim_file_for(path)
     if not where.exists():
         return None, [
-            f"{where}: no claim file for bundle {path}; write it "
-            "(its fields: mecheval schema) or name another one with --mecheval-claims"
+            f"{where}: no claim file for bundle {path}; run: mecheval translate {path} --llm anthropic "
+            "(without a key: --llm exchange --dir DIR), write it by hand (mecheval schema), "
+            "or name another one with --mecheval-claims"
         ]
     claim_file, problems = problems_of(where, bundle)
     if claim_file is None:

@@ -1,7 +1,7 @@
 """One pytest run over one or more bundles: loads them before collection, keeps score, reports at the end."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -196,12 +196,18 @@ class Session:
         self.runner.close(wait=False)
 
 
-def open_session(config: pytest.Config, session_id: str | None) -> Session:
+def open_session(
+    config: pytest.Config,
+    session_id: str | None,
+    prepare: Callable[[Settings], None] = lambda _settings: None,
+) -> Session:
     """Load all bundles of a run and point pytest at their cases.
 
     Args:
         config: pytest's configuration.
         session_id: given by the controller; None on the controller itself.
+        prepare: on the controller, once the command line is known to be sound: may translate bundles
+            and name their claim files in `config.option`.
 
     Raises:
         pytest.UsageError: with every problem of every bundle; pytest then ends with status 4.
@@ -218,6 +224,11 @@ def open_session(config: pytest.Config, session_id: str | None) -> Session:
             invocation_dir=config.invocation_params.dir,
             chosen_by_user=bool(config.option.inifilename or config.option.rootdir),
         )
+        if session_id is None:
+            prepare(settings)
+            settings = read_settings(
+                config.option, config.invocation_params.dir, settings.session_id
+            )
         bundles = _load_all(settings)
         session = Session(config, settings, bundles)
         if session.is_controller:

@@ -165,7 +165,11 @@ def bundle_document(report: BundleReport, run: Mapping[str, Any] | None = None) 
     statement = family(outcomes)
     return {
         "format": FORMAT,
-        "bundle": {"name": report.bundle, "sha256": report.bundle_hash},
+        "bundle": {
+            "name": report.bundle,
+            "sha256": report.bundle_hash,
+            "notes": list(report.notes),
+        },
         "claims_file": {"name": report.claims_file, "sha256": report.claims_hash},
         "salt": report.salt,
         "versions": plain_json(report.versions),

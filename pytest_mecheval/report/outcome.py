@@ -90,6 +90,8 @@ class BundleReport:
     untested: Mapping[str, str] = field(default_factory=dict)
     """What the bundle states but nothing here tests (listed as not testable, plan steps): id to reason."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What was odd about the bundle: skipped files, hidden text, orders to a machine."""
 
     def sorted_outcomes(self) -> tuple[Outcome, ...]:
         """By claim id, whatever order the workers finished in."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_mecheval.bundle.contents import Bundle
@@ -26,7 +26,7 @@ class Choice:
     """For replay: the recordings; for exchange: questions and answers; for anthropic: where to record."""
     max_cost: float | None = None
     """USD; None for no limit."""
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def retry(self) -> bool:

@@ -14,16 +14,20 @@ from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.naming import components_named, heads_numbered
 from pytest_mecheval.checks.stated_numbers import figures_in
 from pytest_mecheval.checks.wording.numbers import numbers_in, sizes_in
-from pytest_mecheval.checks.wording.strength import CAUSAL, GENERAL, NO_EFFECT, SPECIAL, SUFFICIENT
+from pytest_mecheval.checks.wording.strength import (
+    CAUSAL,
+    GENERAL,
+    MANY,
+    NO_EFFECT,
+    SPECIAL,
+    SUFFICIENT,
+)
 from pytest_mecheval.stats.rounding import Stated
 from pytest_mecheval.translate.asks import Ask, Reply, Status
 from pytest_mecheval.translate.proposals import identifier
 
 NAME = "outline"
-LIMITS = (
-    "rules alone read this: they find statements, but cannot say how to test this one "
-    "(mecheval translate BUNDLE --llm anthropic, or --llm exchange without a key)"
-)
+LIMITS = "found by rule, not understood (translate it with mecheval translate --llm anthropic or exchange)"
 FEWEST_DIGITS = 3
 """A figure with fewer decimals (2 heads, 50 prompts) is printed by chance."""
 MOST_FIGURES = 5
@@ -149,8 +153,8 @@ class Outline:
     def _step(self, text: str) -> dict[str, Any] | None:
         entry = self._entry(text)
         event = next((event for event, words in _STEP_EVENTS if words.search(text)), "")
-        if not entry or not event:
-            return None
+        if not entry or not event or GENERAL.search(text) or MANY.search(text):
+            return None  # "each head", "on longer prompts": more than one event can show
         requirement: dict[str, Any] = {"event": event}
         sizes = sizes_in(text)
         if sizes and event != "seed":
@@ -199,7 +203,7 @@ def _entries(bundle: Bundle) -> tuple[str, ...]:
 
 def _claim(kind: str, text: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": identifier(f"{kind} {spec.get('number', '')} {text}"),
+        "id": identifier(f"{spec.get('number', '')} {text}"),
         "kind": kind,
         "quote": text,
         "spec_json": json.dumps(spec),

@@ -25,8 +25,9 @@ SHARES = ("min_mass", "min_share", "min_faithfulness")
 
 SET_KINDS = frozenset({"ablation", "negative", "patching", "faithfulness"})
 """Kinds about a set of components at once."""
-FEWEST_OF_MANY = 2
+FEWEST_OFMANY = 2
 """What "all heads" means at least."""
+EDITS = frozenset({"ablate", "patch", "steer"})
 EVENTS_ON_PROMPTS = frozenset({"ablate", "patch", "steer", "read", "forward"})
 
 
@@ -69,7 +70,7 @@ _DENOISE = _words(
 _NOISE = _words(
     r"destroys?|destroyed|breaks?|necessary|(?:counterfactual|corrupt\w*) .{0,40}into (?:the|a) clean"
 )
-_MANY = _words(
+MANY = _words(
     r"(?:all|both|each of the|every)(?! other)(?: (?!other)[\w-]+){0,2} (?:heads?|mlps?|layers?|components?)"
 )
 _SAME = _words(r"same (?:prompts|inputs|examples|sequences|data)")
@@ -135,9 +136,9 @@ def _left_out(view: View, group: Sequence[View]) -> Iterator[Mismatch]:
     """A claim about a0.h1 alone does not test that a0.h1 and a1.h3 are necessary."""
     tested = {component for each in group for component in each.components}
     named = [str(each.component) for each in components_named(view.quote)]
-    many = _MANY.search(view.quote)
+    many = MANY.search(view.quote)
     if many and not named and view.check.kind in SET_KINDS:
-        wanted = max((int(each) for each in numbers_in(many[0])), default=FEWEST_OF_MANY)
+        wanted = max((int(each) for each in numbers_in(many[0])), default=FEWEST_OFMANY)
         if len(tested) < wanted:
             yield _weak(many[0], f"{len(tested)} of them")
     missing = [name for name in named if Component.parse(name) not in tested]
@@ -152,6 +153,16 @@ def _prompts(view: View) -> Iterator[Mismatch]:
     if stated and asked and max(each["min_prompts"] for each in asked) < min(stated):
         found = max(each["min_prompts"] for each in asked)
         yield _weak(f"{min(stated):g} prompts", f"min_prompts: {found}")
+    edits = [each for each in view.fields.get("requires", ()) if each["event"] in EDITS]
+    if (said := MANY.search(view.quote)) and edits and not any(each["heads"] for each in edits):
+        yield _weak(said[0], "any head")
+    written = {
+        name: match for name, words in _WRITTEN.items() if (match := words.search(view.quote))
+    }
+    tested = {each["value"] for each in edits}
+    if edits and not set(written) <= tested:
+        missing = sorted(set(written) - tested)
+        yield _weak(written[missing[0]][0], f"value: {', '.join(sorted(tested))}")
 
 
 def _is_special(view: View) -> bool:
