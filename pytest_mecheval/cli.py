@@ -13,6 +13,7 @@ USAGE_STATUS = 4
 """Exit status when the input cannot be used, as in pytest; argparse itself ends with 2."""
 COMMANDS = (
     "translate",
+    "bench",
     "explain",
     "schema",
     "eject",

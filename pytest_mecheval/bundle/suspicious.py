@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pytest_mecheval.bundle.contents import Document
 from pytest_mecheval.bundle.escaping import escaped
 
-MAX_NOTES = 5
+MAX_NOTES = 20
 """Per document; the rest is counted."""
 SHOWN = 80
 """Characters of a phrase that are shown."""
