@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.quoting import normalised
 from pytest_mecheval.bundle.strict_yaml import read_yaml
@@ -19,11 +21,16 @@ from pytest_mecheval.claims.model import (
 )
 from pytest_mecheval.claims.reading import problems_of
 from pytest_mecheval.claims.source import claim_text
-from pytest_mecheval.claims.staleness import LISTS, content_hash, expected_documents
+from pytest_mecheval.claims.staleness import content_hash, expected_documents
 from pytest_mecheval.claims.writing import entry_digest, stamped_digests
 from pytest_mecheval.errors import ClaimFileError
 from pytest_mecheval.translate.candidates import Candidate
 
+_MODELS: Mapping[str, type[Claim] | type[PlanItem] | type[NotTestable]] = {
+    "claims": Claim,
+    "plan": PlanItem,
+    "not_testable": NotTestable,
+}
 E = TypeVar("E", bound=Claim | PlanItem | NotTestable)
 
 
@@ -102,11 +109,14 @@ def read_old(path: Path, bundle: Bundle) -> OldFile:
         (translated if by_machine else edited).append(
             entry if by_machine else entry.model_copy(update={"edited": True})
         )
-    lost = [
-        next((line for line in problems if f"'{name}'" in line), f"'{name}': cannot be read")
-        for name in _ids(text)
-        if name not in sound
-    ]
+    lost = []
+    for name, entry in _unsound(text, sound):
+        if entry is not None and entry_digest(entry) in stamped and not entry.edited:
+            translated.append(entry)  # a machine wrote it, so it is dropped without ado
+        else:
+            lost.append(
+                next((line for line in problems if f"'{name}'" in line), f"'{name}': unfit")
+            )
     return OldFile(claims, tuple(edited), tuple(translated), tuple(lost))
 
 
@@ -194,16 +204,19 @@ def _changes(old: OldFile, named: Sequence[Entry]) -> Changes:
     )
 
 
-def _ids(text: str) -> list[str]:
-    """Ids of all entries of an unchecked claim file."""
+def _unsound(text: str, sound: set[str]) -> Iterator[tuple[str, Entry | None]]:
+    """Entries of an unchecked claim file that are not sound, typed where they can be."""
     data = read_yaml(text).data
-    entries = [
-        entry
-        for key in LISTS
-        for entry in (data.get(key) or [] if isinstance(data, dict) else [])
-        if isinstance(entry, dict)
-    ]
-    return [str(entry.get("id")) for entry in entries]
+    for key, model in _MODELS.items():
+        entries = data.get(key) if isinstance(data, dict) else None
+        for raw in entries if isinstance(entries, list) else ():
+            name = str(raw.get("id")) if isinstance(raw, dict) else ""
+            if name in sound:
+                continue
+            try:
+                yield name, model.model_validate(raw)
+            except ValidationError:
+                yield name, None
 
 
 def _shown(entry: Entry) -> str:
