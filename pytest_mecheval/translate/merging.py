@@ -110,9 +110,9 @@ def read_old(path: Path, bundle: Bundle) -> OldFile:
             entry if by_machine else entry.model_copy(update={"edited": True})
         )
     lost = []
-    for name, entry in _unsound(text, sound):
-        if entry is not None and entry_digest(entry) in stamped and not entry.edited:
-            translated.append(entry)  # a machine wrote it, so it is dropped without ado
+    for name, gone in _unsound(text, sound):
+        if gone is not None and entry_digest(gone) in stamped and not gone.edited:
+            translated.append(gone)  # a machine wrote it, so it is dropped without ado
         else:
             lost.append(
                 next((line for line in problems if f"'{name}'" in line), f"'{name}': unfit")
