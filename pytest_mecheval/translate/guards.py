@@ -14,9 +14,10 @@ from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.checks.wording.crosscheck import wording_of
 from pytest_mecheval.checks.wording.numbers import numbers_in
+from pytest_mecheval.checks.wording.strength import CAUSAL, SPECIAL
 from pytest_mecheval.checks.wording.view import Mismatch, Rule
 from pytest_mecheval.claims.model import Claim, ClaimFile, Entry, PlanItem, SubjectSection
-from pytest_mecheval.run.subject import bound_claims, sources_of
+from pytest_mecheval.run.subject import PLAN_STEP, bound_claims, sources_of
 from pytest_mecheval.translate.proposals import Fate, Proposal, failed
 
 NEVER_FILLED_IN = frozenset(
@@ -64,6 +65,7 @@ class Guard:
         if problems or unbound:
             return failed(given.candidate, "invalid", (*problems, *unbound))
         found = self._wording(bound, given.candidate.passage)
+        found += self._only_testimony(bound, given.candidate.passage)
         if not found:
             return given
         weak = all(mismatch.rule is Rule.WEAKENED for _, mismatch in found)
@@ -88,6 +90,19 @@ class Guard:
             for each in found
             if each.rule is Rule.WEAKENED
         ]
+
+    def _only_testimony(
+        self, bound: Sequence[BoundClaim], passage: Passage
+    ) -> list[tuple[str, Mismatch]]:
+        """What the bundle's own run shows is less than what a model that can be measured shows."""
+        said = CAUSAL.search(passage.text) or SPECIAL.search(passage.text)
+        if self.sources.model.ref is None or said is None:
+            return []
+        stands = (each.check.needs_model or not each.check.functional for each in bound)
+        if any(stands) or any(each.claim.kind == PLAN_STEP for each in bound):
+            return []
+        tests = "no measurement of the model, which can be measured"
+        return [(bound[0].claim.id, Mismatch(Rule.WEAKENED, f"'{said[0]}'", tests))]
 
     def _filled_in(self, claims: Sequence[Claim]) -> Iterator[str]:
         for claim in claims:

@@ -111,7 +111,10 @@ class Outline:
                 yield _claim("runnable", text, {"entry": match[1]})
             return
         entry = self._entry(text)
-        if CAUSAL.search(text) and not NO_EFFECT.search(text) and entry:
+        causal = CAUSAL.search(text) and not NO_EFFECT.search(text)
+        if causal and "model" in self._subject():
+            return  # a model that can be measured deserves more than what its own run shows
+        if causal and entry:
             heads = heads_numbered(text) or tuple(
                 each.component.head for each in components_named(text)
             )
@@ -160,8 +163,11 @@ class Outline:
         if sizes and event != "seed":
             requirement["min_prompts"] = int(min(sizes))
         if event == "ablate":
+            said = _values(text)
+            if len(said) > 1:
+                return None  # several events, and which on what is not for rules to say
             requirement |= {"heads": list(heads_numbered(text))} if heads_numbered(text) else {}
-            requirement |= _value(text)
+            requirement |= {"value": said[0]} if said else {}
         return _claim("plan_step", text, {"entry": entry, "requires": [requirement]})
 
     def _entry(self, text: str) -> str:
@@ -182,13 +188,10 @@ def _stem(word: str) -> str:
     return word[:5]
 
 
-def _value(text: str) -> Mapping[str, str]:
-    said = [
-        value
-        for value, words in (("zero", _ZERO), ("mean", _MEAN), ("resample", _RESAMPLE))
-        if words.search(text)
-    ]
-    return {"value": said[0]} if len(said) == 1 else {}
+def _values(text: str) -> list[str]:
+    """Ablation values that a text names."""
+    words = (("zero", _ZERO), ("mean", _MEAN), ("resample", _RESAMPLE))
+    return [value for value, pattern in words if pattern.search(text)]
 
 
 def _entries(bundle: Bundle) -> tuple[str, ...]:

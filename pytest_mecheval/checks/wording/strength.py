@@ -124,6 +124,8 @@ def _shared(view: View, group: Sequence[View]) -> Iterator[Mismatch]:
             yield _weak(said[0], "the stated distribution alone (kind scope tests more)")
         if (said := SUFFICIENT.search(view.quote)) and not any(map(_is_sufficiency, group)):
             yield _weak(said[0], f"kind {kind} (sufficiency: faithfulness or denoising patching)")
+        if (bound := _lower_bound(view.quote)) and not any(map(_tests_size, group)):
+            yield _weak(bound, f"kind {kind}, which tests no size")
         yield from _left_out(view, group)
     if not view.check.functional:
         return
@@ -163,6 +165,19 @@ def _prompts(view: View) -> Iterator[Mismatch]:
     if edits and not set(written) <= tested:
         missing = sorted(set(written) - tested)
         yield _weak(written[missing[0]][0], f"value: {', '.join(sorted(tested))}")
+
+
+def _lower_bound(quote: str) -> str:
+    """`more than 2.5`, when the quote bounds something that is no count."""
+    for match in figure_matches(quote):
+        before = quote[: match.start()].rstrip() + " "
+        if (said := _MORE.search(before)) and not _COUNTED.match(quote[match.end() :]):
+            return f"{said[0].strip()} {match[0]}"
+    return ""
+
+
+def _tests_size(view: View) -> bool:
+    return any(name in view.fields for name in (*LOWER_BOUNDS, *UPPER_BOUNDS, "number", "write"))
 
 
 def _is_special(view: View) -> bool:

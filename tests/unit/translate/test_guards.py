@@ -2,6 +2,7 @@
 
 import json
 
+import handmade_model
 import pytest
 from answering import OWNED, SPEC, STEP, SUBJECT, body, bundle_in, claim
 from hand_written import FILES, loaded
@@ -250,6 +251,7 @@ BAD = [
     ("another component", claim(TRUE, {**SPEC, "components": ["a1.h2"]}, owned=OWNED), "ungrounded"),
     ("component invented", claim(TRUE, {**SPEC, "components": ["a1.h2"]}, owned=[*OWNED, "components"]), "invalid"),
     ("another metric", claim(TRUE, {**SPEC, "metric": "accuracy"}, owned=OWNED), "ungrounded"),
+    ("ranked, size forgotten", claim(TRUE, BASES["ranking"], "ranking", [*OWNED, "metric"]), "weakened"),
     ("turned around", claim(TRUE, {**SPEC, "direction": "helps"}, owned=OWNED), "weakened"),
     ("owning up to nothing", claim(TRUE, SPEC, owned=[*OWNED, "mood"]), "invalid"),
 ]  # fmt: skip
@@ -278,6 +280,17 @@ def test_only_the_line_of_a_quote_is_ever_repaired(tmp_path):
         reply = Reply(asked(), Status.ANSWERED, body("claims", proposed))
         (entry,) = proposal(reply, candidate, bundle).entries
         assert entry.quote.line == line
+
+
+def test_what_the_bundle_did_is_no_substitute_for_a_model_that_can_be_measured(tmp_path):
+    handmade_model.write(tmp_path / "b" / "model")
+    bundle = bundle_in(tmp_path, PROSE)
+    candidate = next(c for c in candidates(bundle) if c.passage.text == KEY)
+    answer = body("claims", claim(KEY, BASES["evidence_level"], "evidence_level"))
+    guard = Guard(bundle, SubjectSection.model_validate(SUBJECT))
+    result = guard.checked(proposal(Reply(asked(), Status.ANSWERED, answer), candidate, bundle))
+    assert result.reason.startswith("weakened: ")
+    assert "which can be measured" in result.reason
 
 
 def test_a_model_claim_without_a_model_says_so(world):
