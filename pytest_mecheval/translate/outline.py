@@ -19,6 +19,7 @@ from pytest_mecheval.checks.wording.strength import (
     GENERAL,
     MANY,
     NO_EFFECT,
+    SAME,
     SPECIAL,
     SUFFICIENT,
 )
@@ -156,7 +157,8 @@ class Outline:
     def _step(self, text: str) -> dict[str, Any] | None:
         entry = self._entry(text)
         event = next((event for event, words in _STEP_EVENTS if words.search(text)), "")
-        if not entry or not event or GENERAL.search(text) or MANY.search(text):
+        unclear = (GENERAL, MANY, SAME)
+        if not entry or not event or any(words.search(text) for words in unclear):
             return None  # "each head", "on longer prompts": more than one event can show
         requirement: dict[str, Any] = {"event": event}
         sizes = sizes_in(text)

@@ -73,7 +73,7 @@ _NOISE = _words(
 MANY = _words(
     r"(?:all|both|each of the|every)(?! other)(?: (?!other)[\w-]+){0,2} (?:heads?|mlps?|layers?|components?)"
 )
-_SAME = _words(r"same (?:prompts|inputs|examples|sequences|data)")
+SAME = _words(r"same (?:prompts|inputs|examples|sequences|data)")
 _WRITTEN = {
     "zero": _words(r"zero(?:s|ed|ing)?(?:-ablat\w+)?|zero ablat\w+|knock\w* out"),
     "mean": _words(r"mean[- ]ablat\w+|by (?:its|their|the) mean|mean ablation"),
@@ -150,7 +150,7 @@ def _left_out(view: View, group: Sequence[View]) -> Iterator[Mismatch]:
 
 def _prompts(view: View) -> Iterator[Mismatch]:
     """The number of prompts that a plan step states is part of the promise."""
-    stated = sizes_in(view.document if _SAME.search(view.quote) else view.quote)
+    stated = sizes_in(view.document if SAME.search(view.quote) else view.quote)
     asked = [each for each in view.fields.get("requires", ()) if each["event"] in EVENTS_ON_PROMPTS]
     if stated and asked and max(each["min_prompts"] for each in asked) < min(stated):
         found = max(each["min_prompts"] for each in asked)

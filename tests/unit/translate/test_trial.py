@@ -1,5 +1,4 @@
 import handmade_model
-import numpy as np
 import pytest
 from answering import SUBJECT, bundle_in
 from safetensors.numpy import load_file, save_file
@@ -29,7 +28,11 @@ def test_a_model_that_does_its_task_passes(bundle, tmp_path):
 
 def test_a_model_at_chance_is_named_with_what_it_did(bundle, tmp_path):
     weights = bundle.root / "model" / "model.safetensors"
-    save_file({name: np.zeros_like(array) for name, array in load_file(weights).items()}, weights)
+    turned = {
+        name: -array if name == "unembed.W_U" else array
+        for name, array in load_file(weights).items()
+    }
+    save_file(turned, weights)
     (problem,) = Trial(tmp_path / "evidence")(sources(bundle, SUBJECT))
     assert problem.startswith(
         "subject.tasks.t: the model prefers the answer on 0 of 64 prompts only"
