@@ -114,14 +114,14 @@ class BundleReport:
     unchecked: tuple[Outcome, ...] = ()
     """What the bundle states but nothing here tests: listed as not testable, plan steps without a check."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    """What was odd about the bundle: skipped files, hidden text, orders to a machine."""
     path: str = ""
     """The bundle's folder relative to where pytest was started; empty when it lies elsewhere."""
     sources: Mapping[str, Any] = field(default_factory=lambda: {"model": None, "tasks": {}})
     """Plain JSON: model and tasks as hashes and parameters; with a step and the salt they give an address."""
     sandbox: str = ""
     """Isolation that was asked for, such as `auto`."""
+    notes: tuple[str, ...] = ()
+    """What was odd about the bundle: skipped files, hidden text, orders to a machine."""
 
     @property
     def untested(self) -> Mapping[str, str]:
