@@ -92,6 +92,34 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Prose:
+    """Where one document of the bundle states a number, with the words around it; nothing is run."""
+
+    file: str
+    """Relative to the bundle."""
+    text: str
+    """A number, or a sentence that must stand there word for word."""
+    type: Literal["prose"] = "prose"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The units of the bundle's own code, read from its syntax: functions, cells, literals; nothing is run."""
+
+    type: Literal["code"] = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoy:
+    """A stored file in which component names are exchanged for others before the script sees it."""
+
+    file: str
+    """Relative to the bundle."""
+    names: tuple[tuple[str, str], ...]
+    """(name in the file, name written instead)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rerun:
     """What one of the bundle's own scripts or notebooks really did, run in the sandbox: testimony."""
 
@@ -101,13 +129,27 @@ class Rerun:
     """`shuffle`: every weight tensor that is loaded has its entries permuted (CTL-3)."""
     repeat: int = 0
     """Runs with different numbers are different runs of the same thing."""
+    sham_seed: int = 0
+    """Of the permutation; other seeds give other shams."""
+    keep: tuple[str, ...] = ()
+    """Stored results the script is meant to read; all others are left out."""
+    decoy: Decoy | None = None
     type: Literal["rerun"] = "rerun"
 
 
-Probe = Run | Attention | Attribution | Document | Rerun
+Probe = Run | Attention | Attribution | Document | Prose | Code | Rerun
 _PROBES: dict[
-    str, type[Run] | type[Attention] | type[Attribution] | type[Document] | type[Rerun]
+    str,
+    type[Run]
+    | type[Attention]
+    | type[Attribution]
+    | type[Document]
+    | type[Prose]
+    | type[Code]
+    | type[Rerun],
 ] = {
+    "prose": Prose,
+    "code": Code,
     "rerun": Rerun,
     "run": Run,
     "attention": Attention,
@@ -241,6 +283,10 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         edit["components"] = tuple(edit["components"])
         edit["receivers"] = tuple(edit["receivers"])
         fields["intervention"] = Intervention(**edit)
+    if fields["type"] == "rerun":
+        decoy = fields["decoy"]
+        fields["keep"] = tuple(fields["keep"])
+        fields["decoy"] = decoy and Decoy(decoy["file"], tuple(map(tuple, decoy["names"])))
     return _PROBES[fields["type"]](**fields)
 
 

@@ -1,13 +1,14 @@
 """What kinds that judge a rerun share: the run's facts, matching of sites and heads, and what counts as not knowing."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.stats.rounding import Stated
 from pytest_mecheval.vocabulary import Rung, Verdict
-from pytest_mecheval.wire import PlanStep, Rerun, Slice
+from pytest_mecheval.wire import Code, PlanStep, Prose, Rerun, Slice
 
 FINISHED = "finished"
 """The run ended by itself; its exit code says how."""
@@ -19,9 +20,27 @@ PERCENT = 100.0
 Facts = Mapping[str, Any]
 
 
-def run_of(entry: str, *, sham: Literal["none", "shuffle"] = "none", repeat: int = 0) -> PlanStep:
-    """The step that runs one entry point of the bundle, as it is or with shuffled weights."""
-    return PlanStep(Slice("", "evaluation", n=0), Rerun(entry, sham, repeat))
+def run_of(
+    entry: str,
+    *,
+    sham: Literal["none", "shuffle"] = "none",
+    repeat: int = 0,
+    keep: tuple[str, ...] = (),
+) -> PlanStep:
+    """The step that runs one entry point of the bundle, as it is or with shuffled weights.
+
+    Args:
+        entry: script or notebook, relative to the bundle.
+        sham: what is done to the weights it loads.
+        repeat: number of the repetition.
+        keep: stored results it is meant to read.
+    """
+    return step_for(Rerun(entry, sham=sham, repeat=repeat, keep=keep))
+
+
+def step_for(probe: Rerun | Code | Prose) -> PlanStep:
+    """The step of a probe that needs no prompts of ours."""
+    return PlanStep(Slice("", "evaluation", n=0), probe)
 
 
 def not_runnable(evidence: Evidence, needed: str) -> Decision:
@@ -78,6 +97,19 @@ def gives(facts: Facts, stated: str) -> list[str]:
     return found
 
 
+def labelled(facts: Facts, label: str) -> list[float]:
+    """Numbers of the run that stand right after these words, in its order; percent signs count as such."""
+    wanted = re.compile(rf"(?<!\w){re.escape(label.strip())}$", re.IGNORECASE)
+    found = []
+    for figure in facts["figures"]:
+        if wanted.search(str(figure["label"])):
+            try:
+                found.append(Stated(str(figure["number"])).value)
+            except ValueError:
+                continue
+    return found
+
+
 def at_sites(rows: Sequence[Facts], sites: Sequence[str]) -> list[Facts]:
     """Rows whose site is one of these: equal, or the site's last dotted parts; all when none is named.
 
@@ -101,11 +133,35 @@ def covers(heads: str, wanted: Sequence[int]) -> bool:
     """
     if not wanted or heads == "all":
         return True
+    return set(wanted) <= numbers_in(heads)
+
+
+def numbers_in(ranges: str) -> set[int]:
+    """Whole numbers written as ranges.
+
+    >>> sorted(numbers_in("1,3-5"))
+    [1, 3, 4, 5]
+    """
     held: set[int] = set()
-    for part in filter(None, heads.split(",")):
+    for part in filter(None, ranges.split(",")):
         first, _, last = part.partition("-")
         held.update(range(int(first), int(last or first) + 1))
-    return set(wanted) <= held
+    return held
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers as ranges, the inverse of `numbers_in`.
+
+    >>> ranges([5, 1, 3, 4])
+    '1,3-5'
+    """
+    parts: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
 def placed(row: Facts) -> str:

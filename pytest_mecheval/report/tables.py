@@ -10,9 +10,11 @@ from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.wire import (
     Attention,
     Attribution,
+    Code,
     Document,
     Intervention,
     PlanStep,
+    Prose,
     Rerun,
     Run,
 )
@@ -42,8 +44,21 @@ def step_label(step: PlanStep) -> str:
             return plain_line(f"direct attribution of {probe.component}")
         case Document():
             return plain_line(f"document {probe.file}")
+        case Prose():
+            return plain_line(f"text around {probe.text} in {probe.file}")
+        case Code():
+            return "the bundle's code, read"
         case Rerun():
-            return plain_line(f"run of {probe.entry}")
+            return plain_line(f"run of {probe.entry}{_run_words(probe)}")
+
+
+def _run_words(probe: Rerun) -> str:
+    """How a rerun differs from a plain one."""
+    words = " on shuffled weights" if probe.sham == "shuffle" else ""
+    if probe.decoy is not None:
+        exchanged = ", ".join(f"{new} for {old}" for old, new in probe.decoy.names)
+        words += f" with {exchanged} in {probe.decoy.file}"
+    return words + (" (again)" if probe.repeat else "")
 
 
 def edit_label(edit: Intervention) -> str:

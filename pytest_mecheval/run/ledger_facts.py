@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pytest_mecheval.run.ledger_inputs import inputs_of
 from pytest_mecheval.sandbox.ledger import Ledger
 from pytest_mecheval.sandbox.ledger_rows import Edit, Forward
 
@@ -11,6 +12,10 @@ MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
 MAX_PLACES = 3
 """Places kept per site and kind of change."""
+MAX_POSITIONS = 8
+"""Different sets of positions kept per site and kind of change."""
+MAX_FILES = 1_000
+"""Uses of files kept."""
 
 
 def facts_of(ledger: Ledger) -> Mapping[str, Any]:
@@ -18,8 +23,9 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
 
     Returns:
         `standing` and `problems` of the ledger; `edits`: per site, kind and heads how many distinct
-        prompts were changed and from where; `reads`: per site how many prompts were only looked at;
-        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written; `forwards`, `seeds`.
+        prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
+        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written; `forwards`, `seeds`, `seed_values`;
+        `inputs`: see `ledger_inputs`; `files`: of the bundle, in the order of their first use.
     """
     forwards = {forward.id: forward for forward in ledger.forwards}
     return {
@@ -30,6 +36,9 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "prompts": _prompts(ledger, forwards.values()),
         "sham_applied": ledger.sham_applied,
         "seeds": sum(seed.given for seed in ledger.seeds),
+        "seed_values": len({seed.value for seed in ledger.seeds if seed.given}),
+        "inputs": inputs_of(ledger),
+        "files": [[use.path, use.mode] for use in ledger.files[:MAX_FILES]],
         "edits": _edits(ledger, forwards),
         "reads": _reads(ledger),
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
@@ -61,6 +70,7 @@ def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, An
                 ledger, (forwards[e.forward] for e in edits if e.forward in forwards)
             ),
             "calls": len(edits),
+            "positions": list(dict.fromkeys(edit.positions for edit in edits))[:MAX_POSITIONS],
             "places": list(dict.fromkeys(_place(ledger, edit) for edit in edits))[:MAX_PLACES],
         }
         for (site, kind, heads), edits in sorted(grouped.items())

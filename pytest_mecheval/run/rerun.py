@@ -22,7 +22,9 @@ from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement, measured
 from pytest_mecheval.run.activity import announced
+from pytest_mecheval.run.decoys import write_decoy
 from pytest_mecheval.run.ledger_facts import facts_of
+from pytest_mecheval.run.run_output import output_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
@@ -39,7 +41,7 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 1
+RERUN_FORMAT = 2
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENTRY_SUFFIXES = (".py", ".ipynb")
 RESULTS = "results"
@@ -67,8 +69,9 @@ class Script:
     def said(self) -> str:
         """What running it is called: `running run.py in the sandbox, weights shuffled`."""
         how = ", weights shuffled" if self.probe.sham == "shuffle" else ""
+        other = ", other components" if self.probe.decoy is not None else ""
         again = ", once more" if self.probe.repeat else ""
-        return f"running {self.probe.entry} in the sandbox{how}{again}"
+        return f"running {self.probe.entry} in the sandbox{how}{other}{again}"
 
     def address(self, backend: str) -> str:
         """Where the run's record lives."""
@@ -90,7 +93,8 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
     """
     entry = script.probe.entry
     try:
-        stated_file(script.root, entry)
+        for stated in (entry, *script.probe.keep):
+            stated_file(script.root, stated)
         backend = choose(script.sandbox)
     except (BundleError, UsageError) as error:
         raise SubjectError(str(error)) from error
@@ -133,6 +137,8 @@ def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
             str(bundle),
             "--sham",
             script.probe.sham,
+            "--sham-seed",
+            str(script.probe.sham_seed),
         )
         outcome = backend.run(
             Confinement(
@@ -145,8 +151,9 @@ def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
             ),
             logs,
         )
-        facts = facts_of(read_ledger(ledger, nonce))
-        return {**facts, **_ending(outcome)}
+        seen = read_ledger(ledger, nonce)
+        printed = outcome.stdout.read_bytes().decode("utf-8", "replace")
+        return {**facts_of(seen), **output_of(seen, bundle, printed), **_ending(outcome)}
     finally:
         remove_tree(workshop)
 
@@ -167,10 +174,12 @@ def _ending(outcome: Outcome) -> Mapping[str, Any]:
 def _copy(script: Script, target: Path) -> None:
     (target / RESULTS).mkdir(parents=True)
     for relative in script.files:
-        if relative.split("/", 1)[0] != RESULTS:
+        if relative.split("/", 1)[0] != RESULTS or relative in script.probe.keep:
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(stated_file(script.root, relative), place)
+    if script.probe.decoy is not None:
+        write_decoy(target, script.probe.decoy)
 
 
 def _tracer() -> Path:

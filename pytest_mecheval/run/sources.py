@@ -9,7 +9,7 @@ from pytest_mecheval.bundle.reading import hash_file, stated_file
 from pytest_mecheval.bundle.subject import ModelSection, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
 from pytest_mecheval.vocabulary import ModelShape, Tier
-from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun
+from pytest_mecheval.wire import Code, DataRef, Document, Job, ModelRef, PlanStep, Prose, Rerun
 
 SANDBOX_NEEDED = (
     "waits for the sandbox: {what} is the bundle's own code, which is never imported here"
@@ -57,7 +57,7 @@ class Sources:
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
         """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""
         for step in steps:
-            if isinstance(step.probe, Rerun):
+            if isinstance(step.probe, Rerun | Prose | Code):
                 continue
             if isinstance(step.probe, Document):
                 if self.model.shape is None:

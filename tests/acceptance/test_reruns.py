@@ -15,6 +15,11 @@ PAIRS = {
     "crashes_halfway": "runs_through",
     "hard_coded": "computed",
     "unseeded": "seeded",
+    "same_prompts": "fresh_prompts",
+    "membership_validation": "ablation_validation",
+    "no_interval": "bootstrap_interval",
+    "impossible_mean": "possible_mean",
+    "silent_deviation": "disclosed_deviation",
 }
 
 
