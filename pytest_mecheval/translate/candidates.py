@@ -15,8 +15,8 @@ from pytest_mecheval.bundle.passages import Passage, passages
 
 CandidateRole = Literal["finding", "plan"]
 
-FEWEST_WORDS = 3
-"""Shorter passages are labels."""
+FEWEST_WORDS: Mapping[CandidateRole, int] = {"finding": 3, "plan": 2}
+"""Shorter passages are labels; "Seed torch." is a step."""
 
 _CUES: Mapping[str, re.Pattern[str]] = {
     name: re.compile(rf"(?<![A-Za-z])(?:{words})", re.IGNORECASE)
@@ -99,7 +99,8 @@ def candidates(bundle: Bundle) -> tuple[Candidate, ...]:
 
 
 def _candidate(passage: Passage, heading: str) -> Candidate | None:
-    if passage.kind == "code" or len(re.findall(r"\w+", passage.text)) < FEWEST_WORDS:
+    role: CandidateRole = "plan" if passage.role == "plan" else "finding"
+    if passage.kind == "code" or len(re.findall(r"\w+", passage.text)) < FEWEST_WORDS[role]:
         return None
     if _BOILERPLATE.match(passage.text):
         return None

@@ -31,6 +31,9 @@ _WORDS: Mapping[str, float] = {
     },
 }
 _EVERY = re.compile(r"\b(all|each|every|any|both|in turn|remaining|other)\b", re.IGNORECASE)
+_BACK = re.compile(
+    r"\b(circuit|that head|this head|the heads?|it|its|them|those|these|same)\b", re.IGNORECASE
+)
 _SIZE = re.compile(
     r"(?:\bn\s*=\s*|(?<![\w.,]))\d[\d,]*(?:\s+[\w-]+){0,2}?\s+(?:prompts?|inputs?|examples?|samples?|sequences?|sentences?|pairs?|items?|texts?)\b"
     r"|\bn\s*=\s*\d[\d,]*",
@@ -74,6 +77,11 @@ def _stated(view: View, field: str, value: float) -> bool:
         named = [each.component.head for each in components_named(view.quote)]
         if _EVERY.search(view.quote) or value in (*named, *heads_numbered(view.quote)):
             return True
+        if _BACK.search(view.quote):
+            around = [each.component.head for each in components_named(view.prose)]
+            return value in (*around, *heads_numbered(view.prose))
+    if field == "min_prompts" and (sizes := sizes_in(view.quote)) and value > min(sizes):
+        return True  # asks for more than the step alone: for this step and an earlier one
     found = sizes_in(view.document) if field in CONTEXT_FIELDS else numbers_in(view.quote)
     return any(abs(each - abs(value)) <= TOLERANCE * max(1.0, each) for each in found)
 

@@ -124,11 +124,11 @@ def _shared(view: View, group: Sequence[View]) -> Iterator[Mismatch]:
             yield _weak(said[0], "the stated distribution alone (kind scope tests more)")
         if (said := SUFFICIENT.search(view.quote)) and not any(map(_is_sufficiency, group)):
             yield _weak(said[0], f"kind {kind} (sufficiency: faithfulness or denoising patching)")
-        if (bound := _lower_bound(view.quote)) and not any(map(_tests_size, group)):
-            yield _weak(bound, f"kind {kind}, which tests no size")
         yield from _left_out(view, group)
     if not view.check.functional:
         return
+    if (bound := _lower_bound(view.quote)) and not any(map(_tests_size, group)):
+        yield _weak(bound, f"kind {kind}, which tests no size")
     said = CAUSAL.search(view.quote)
     if said and not NO_EFFECT.search(view.quote) and not any(map(_is_causal, group)):
         yield _weak(said[0], f"kind {kind}, which intervenes on nothing")

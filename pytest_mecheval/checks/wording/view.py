@@ -72,6 +72,8 @@ class View:
     """Lines around the quote."""
     document: str
     """All of the quoted document."""
+    prose: str
+    """All of the bundle's prose."""
 
     @property
     def operationalised(self) -> frozenset[str]:
@@ -114,6 +116,7 @@ def view_of(
         sentence=_sentence(claim.quote, quote, prose),
         context=context,
         document=document,
+        prose=" ".join(passage.text for passage in prose),
     )
 
 
