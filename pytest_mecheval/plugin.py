@@ -74,6 +74,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "command line only (default: auto)",
     )
     option(
+        "--mecheval-environment",
+        choices=("auto", "current"),
+        default="auto",
+        help="interpreter for the bundle's own code: this one, or a private environment where the bundle "
+        "declares other packages (wheels only); `current` installs nothing (default: auto)",
+    )
+    option(
         "--mecheval-frozen",
         action="store_true",
         help="refuse stale or missing claim files (implied by CI=true)",
@@ -177,6 +184,7 @@ def _translate(config: pytest.Config, settings: "Settings") -> None:
     """Have missing or stale claim files written, unless this run is frozen; workers find them in the options."""
     if settings.frozen:
         return
+    from pytest_mecheval.cases.session import running
     from pytest_mecheval.cases.settings import folder_names
     from pytest_mecheval.translate import before_run
     from pytest_mecheval.translate.choosing import Choice
@@ -193,7 +201,7 @@ def _translate(config: pytest.Config, settings: "Settings") -> None:
         _say(config, before_run.dry_run(wanted, choice))
         pytest.exit("dry run: nothing was sent and nothing was run", returncode=0)
     paths, outlined = before_run.claim_files(
-        wanted, choice, settings.evidence, functools.partial(_say, config)
+        wanted, choice, running(settings), functools.partial(_say, config)
     )
     written = dataclasses.replace(settings, claim_files=paths, outlined=outlined)
     vars(option).update(written.as_options)

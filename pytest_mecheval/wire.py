@@ -170,15 +170,17 @@ class PlanStep:
 class ModelRef:
     """The model under study, as files: nothing of it is imported by us."""
 
-    loader: Literal["transformer_lens", "hub"]
+    loader: Literal["transformer_lens", "hub", "python"]
     name: str = ""
-    """Hub name (resolved in the local cache only) or a label."""
+    """Hub name (resolved in the local cache only), a label, or the entry of the bundle's own code."""
     config: str = ""
     """Absolute path of the configuration file."""
     weights: str = ""
     """Absolute path of the safetensors file."""
     sha256: str = ""
-    """Hash over configuration and weights; paths do not count."""
+    """Hash over configuration and weights, or over all that the bundle's own code can see; paths do not count."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """Loader `python` only, plain JSON: where the bundle's code lies and how to drive its module."""
 
 
 @dataclass(frozen=True, slots=True)

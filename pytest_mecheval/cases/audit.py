@@ -89,6 +89,9 @@ class Audit:
                 *decision.notes,
                 *entry.notes,
                 *isolation(evidence),
+                *environment(evidence),
+                *loaded.sources.notes(bound.steps),
+                *driven(evidence),
                 *runner.repaired(entry.request),
                 *notes,
             ),
@@ -103,6 +106,24 @@ def isolation(evidence: Evidence) -> tuple[str, ...]:
     """What protected this machine while the bundle's scripts ran, as notes."""
     backends = {str(each["backend"]) for each in isolation_of(evidence)}
     return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
+
+
+def environment(evidence: Evidence) -> tuple[str, ...]:
+    """What packages the bundle's scripts ran with, when those are not this run's own."""
+    found = [
+        measurement.facts["environment"]
+        for measurement in evidence.measurements.values()
+        if "environment" in measurement.facts
+    ]
+    origins = sorted({str(each["origin"]) for each in found})
+    notes = sorted({str(note) for each in found for note in each["notes"]})
+    return tuple(f"environment: {text}" for text in (*origins, *notes))
+
+
+def driven(evidence: Evidence) -> tuple[str, ...]:
+    """Which of the bundle's own modules was measured, where its components were taken to be, and how confined."""
+    found = (m.provenance.get("driven") for m in evidence.measurements.values())
+    return tuple(sorted({str(text) for text in found if text}))
 
 
 def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:

@@ -19,7 +19,7 @@ from pytest_mecheval.errors import BundleError
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.runner import Request
 from pytest_mecheval.run.sources import Sources
-from pytest_mecheval.run.subject import PLAN_STEP, bound_claims, sources_of
+from pytest_mecheval.run.subject import NOTHING_RUN, PLAN_STEP, Running, bound_claims, sources_of
 from pytest_mecheval.vocabulary import Dimension
 
 NOT_TESTABLE = "not_testable"
@@ -63,7 +63,7 @@ class LoadedBundle:
 
 
 def load(
-    path: Path, claims_path: Path | None, name: str, salt: str, sandbox: str = "auto"
+    path: Path, claims_path: Path | None, name: str, salt: str, running: Running = NOTHING_RUN
 ) -> tuple[LoadedBundle | None, list[str]]:
     """Read a bundle and its claim file.
 
@@ -72,7 +72,7 @@ def load(
         claims_path: its claim file; None means beside the bundle.
         name: for folders and modules.
         salt: changes which fresh prompts are drawn.
-        sandbox: which isolation runs of the bundle's own scripts use.
+        running: how the bundle's own code is run.
 
     Returns:
         The loaded bundle and no problems, or None and every problem found.
@@ -91,7 +91,7 @@ def load(
     claim_file, problems = problems_of(where, bundle)
     if claim_file is None:
         return None, problems
-    sources, found = sources_of(bundle, claim_file, salt, sandbox)
+    sources, found = sources_of(bundle, claim_file, salt, running)
     bound, unbound = bound_claims(claim_file, sources)
     problems += [f"{where.name}: {text}" for text in (*found, *unbound)]
     if problems:

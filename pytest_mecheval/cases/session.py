@@ -22,6 +22,7 @@ from pytest_mecheval.cases.settings import Settings, folder_names, read_settings
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.errors import ClaimNotSupported, MechevalError, UsageError
 from pytest_mecheval.run.runner import Runner, Workplace
+from pytest_mecheval.run.subject import Running
 from pytest_mecheval.vocabulary import Dimension
 from pytest_mecheval.wire import write_atomically
 
@@ -102,7 +103,7 @@ class Session:
         if root not in self._ejected:
             (name,) = folder_names([root], folder)
             loaded, problems = load(
-                root, folder / claims, name, self.settings.salt, self.settings.sandbox
+                root, folder / claims, name, self.settings.salt, running(self.settings)
             )
             if loaded is None:
                 raise UsageError("\n".join(problems))
@@ -254,12 +255,17 @@ def open_for_ejected(config: pytest.Config) -> Session:
     return Session(config, read_settings(config.option, config.invocation_params.dir, identity), ())
 
 
+def running(settings: Settings) -> Running:
+    """How the bundles' own code is run in this session."""
+    return Running(settings.sandbox, settings.environment, settings.evidence)
+
+
 def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:
     checks()  # a defective kind is reported before anything else
     names = folder_names(settings.bundles, settings.invocation_dir)
     loaded, problems = [], []
     for path, claims, name in zip(settings.bundles, settings.claim_files, names, strict=True):
-        bundle, found = load(path, claims, name, settings.salt, settings.sandbox)
+        bundle, found = load(path, claims, name, settings.salt, running(settings))
         problems += found
         if bundle is not None:
             loaded.append(bundle)

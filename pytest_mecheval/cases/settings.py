@@ -28,6 +28,8 @@ class Settings:
     salt: str
     sandbox: str
     """Isolation for the bundle's own scripts."""
+    environment: str
+    """Which interpreter they run with: `auto` or `current`."""
     frozen: bool
     inconclusive: Literal["fail", "skip"]
     jobs: int
@@ -90,6 +92,7 @@ def read_settings(
         evidence=_absolute(invocation_dir, option.mecheval_evidence),
         salt=option.mecheval_salt,
         sandbox=option.mecheval_sandbox,
+        environment=option.mecheval_environment,
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
         jobs=option.mecheval_jobs,

@@ -77,6 +77,8 @@ def ending(facts: Facts) -> str:
 
 def blind(facts: Facts, *row_types: str) -> str:
     """Why absence proves nothing in this run; empty when it does."""
+    if others := facts["unseen"]:
+        return f"other processes did work that the runtime ledger does not see: {others[0]}"
     cut = [name for name in row_types if name in facts["truncated"]]
     if cut:
         return f"the runtime ledger reached its limit for {', '.join(cut)}"

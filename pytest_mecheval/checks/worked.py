@@ -118,6 +118,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "idle_hooks": [],
         "numbers": [],
         "failed_cells": [],
+        "unseen": [],
     }
     return {**facts, **changed}
 

@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-trial",
         action="store_true",
-        help="do not run a proposed model on a few prompts before it is written down",
+        help="run no proposed model, and no data function in the sandbox, before it is written down",
     )
     parser.add_argument(
         "--evidence",
@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> str | tuple[str, int]:
     """
     from pytest_mecheval.bundle.discovery import discover
     from pytest_mecheval.claims.location import claim_file_for
+    from pytest_mecheval.run.subject import Running
     from pytest_mecheval.translate.choosing import Choice, provider_for
     from pytest_mecheval.translate.preview import preview
     from pytest_mecheval.translate.request import Settings
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace) -> str | tuple[str, int]:
         path,
         provider,
         trial=None if options.no_trial else Trial(options.evidence.absolute()),
+        running=Running(store=None if options.no_trial else options.evidence.absolute()),
         retry=choice.retry,
         on_reply=lambda done, wanted, reply: _show(progress_line(done, wanted, reply)),
     )

@@ -1,12 +1,13 @@
 """A runtime ledger as the few plain facts that decisions read: what was changed, read, printed, and how it ended."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_mecheval.run.ledger_inputs import inputs_of
 from pytest_mecheval.sandbox.ledger import Ledger
-from pytest_mecheval.sandbox.ledger_rows import Edit, Forward
+from pytest_mecheval.sandbox.ledger_rows import Edit, End, Forward
 
 MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
@@ -16,6 +17,16 @@ MAX_POSITIONS = 8
 """Different sets of positions kept per site and kind of change."""
 MAX_FILES = 1_000
 """Uses of files kept."""
+CHILDREN_CPU_SECONDS = 1.0
+"""Other processes that used less did not run a model."""
+MAX_SHOWN_PROGRAM = 120
+_FORKS = {"os.fork": "a copy of the process itself", "os.forkpty": "a copy of the process itself"}
+_STARTS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "pty.spawn"})
+_PYTHON = re.compile(
+    r"(^|[\s'\"/])(python[0-9.]*|i?pypy3?|ipython3?|jupyter[\w-]*|papermill)(?=[\s'\"]|$)"
+    r"|\.(py|ipynb|sh)(?=[\s'\"]|$)"
+)
+"""A program, or an argument, that runs Python code; a folder named so (`/lib/python3.11/`) is none."""
 
 
 def facts_of(ledger: Ledger) -> Mapping[str, Any]:
@@ -44,10 +55,29 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
         "numbers": _numbers(ledger),
         "attempts": sorted({attempt.event for attempt in ledger.attempts}),
+        "unseen": unseen(ledger),
         "failed_cells": [
             f"{cell.notebook}:cell{cell.cell}: {cell.error}" for cell in ledger.cells if cell.error
         ],
     }
+
+
+def unseen(ledger: Ledger) -> list[str]:
+    """Work of other processes that the ledger cannot show, one line each; empty when there was none.
+
+    Only the process that was started is observed. Programs without Python in them (a compiler a library
+    looks for) run no model.
+    """
+    found = [
+        f"{_FORKS.get(attempt.event, attempt.detail)[:MAX_SHOWN_PROGRAM]}"
+        + (f" ({attempt.calls[0]})" if attempt.calls else "")
+        for attempt in ledger.attempts
+        if attempt.event in _FORKS or (attempt.event in _STARTS and _PYTHON.search(attempt.detail))
+    ]
+    spent = sum(end.children_cpu for end in ledger.of(End))
+    if not found and spent > CHILDREN_CPU_SECONDS:
+        found = [f"processes that used {spent:.0f} s of CPU time"]
+    return list(dict.fromkeys(found))
 
 
 def _prompts(ledger: Ledger, forwards: Iterable[Forward]) -> int:

@@ -30,6 +30,7 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
                     sources.files,
                     step.probe,
                     sources.sandbox,
+                    sources.environment,
                 )
                 for step in steps
                 if isinstance(step.probe, Rerun)

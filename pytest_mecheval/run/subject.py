@@ -1,15 +1,27 @@
 """From a claim file to sources and bound claims: what can be measured, and what every claim will need."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_mecheval.bundle.contents import Bundle
+from pytest_mecheval.bundle.subject import TaskSection
 from pytest_mecheval.checks.binding import BoundClaim, bind
 from pytest_mecheval.checks.check import TaskFacts
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.claims.model import Claim, ClaimFile
 from pytest_mecheval.errors import UsageError
-from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
+from pytest_mecheval.run.bundle_data import DataFunction
+from pytest_mecheval.run.rerun import Environment
+from pytest_mecheval.run.sources import (
+    OwnCode,
+    Sources,
+    Task,
+    called_source,
+    model_source,
+    task_source,
+)
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, ModelShape, Tier
 
@@ -19,8 +31,24 @@ MAX_STAND_IN = 200
 """Layers and heads of a stand-in shape; a claim about layer 10**9 must not cost memory."""
 
 
+@dataclass(frozen=True)
+class Running:
+    """How the bundle's own code is run, and where what it gives is kept."""
+
+    sandbox: str = "auto"
+    """Which isolation."""
+    environment: str = "auto"
+    """Which interpreter: `auto` or `current`."""
+    store: Path | None = None
+    """The evidence folder; None: nothing of the bundle is run while it is loaded."""
+
+
+NOTHING_RUN = Running()
+"""Plain reading: no code of the bundle is called."""
+
+
 def sources_of(
-    bundle: Bundle, claim_file: ClaimFile, salt: str, sandbox: str
+    bundle: Bundle, claim_file: ClaimFile, salt: str, running: Running = NOTHING_RUN
 ) -> tuple[Sources, list[str]]:
     """Model and tasks; problems are mistakes in the claim file, not what the bundle lacks.
 
@@ -28,12 +56,12 @@ def sources_of(
         bundle: what the agent handed in.
         claim_file: names model and tasks.
         salt: changes which fresh prompts are drawn.
-        sandbox: which isolation runs of the bundle's own scripts use.
+        running: how the bundle's own code is run.
     """
     problems = []
     tasks: dict[str, Task] = {}
     for name, section in claim_file.subject.tasks.items():
-        task = task_source(bundle.root, section)
+        task = _task(bundle, section, salt, running)
         if task.ref is not None:
             found = describe(task.ref).problems
             if task.ref.generator:
@@ -47,9 +75,49 @@ def sources_of(
     )
     if needs_model and claim_file.subject.model is None:
         problems.append("subject.model: missing; name loader, config and weights")
-    model = model_source(bundle.root, claim_file.subject.model)
-    files = tuple(file.path for file in bundle.files)
-    return Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox), problems
+    code = OwnCode(bundle.digest, running.sandbox)
+    model = model_source(bundle.root, claim_file.subject.model, code)
+    return Sources(
+        bundle.root,
+        model,
+        tasks,
+        salt,
+        bundle.digest,
+        files=_files(bundle),
+        sandbox=running.sandbox,
+        environment=_environment(bundle, running),
+    ), problems
+
+
+def _task(bundle: Bundle, section: TaskSection, salt: str, running: Running) -> Task:
+    """A task's data; a function of the bundle is called now, because planning needs its positions."""
+    if section.entry is None or running.store is None:
+        return task_source(bundle.root, section)
+    function = DataFunction(
+        bundle.root,
+        bundle.digest,
+        _files(bundle),
+        section.entry,
+        section.arguments,
+        salt,
+        running.sandbox,
+        _environment(bundle, running),
+    )
+    return called_source(function, running.store)
+
+
+def _files(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(file.path for file in bundle.files)
+
+
+def _environment(bundle: Bundle, running: Running) -> Environment:
+    """What the bundle's manifest says about its environment, and how far we follow."""
+    stated = bundle.manifest.environment if bundle.manifest else None
+    return Environment(
+        running.environment,
+        requirements=(stated.requirements if stated else None) or "",
+        python=(stated.python if stated else None) or "",
+    )
 
 
 def bound_claims(

@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.errors import UsageError
+from pytest_mecheval.run.subject import Running
 from pytest_mecheval.translate.choosing import Choice, automatic, provider_for
 from pytest_mecheval.translate.outline import Outline
 from pytest_mecheval.translate.preview import preview
@@ -39,14 +40,14 @@ class Wanted:
 
 
 def claim_files(
-    wanted: tuple[Wanted, ...], choice: Choice, evidence: Path, say: Callable[[str], object]
+    wanted: tuple[Wanted, ...], choice: Choice, running: Running, say: Callable[[str], object]
 ) -> tuple[tuple[Path, ...], frozenset[Path]]:
     """The claim file of every bundle, written now where that is needed and possible.
 
     Args:
         wanted: the bundles of the run.
         choice: the provider; `auto` takes the model service when there is a key, else the rules.
-        evidence: where the trial of a proposed model keeps its measurements.
+        running: how code of the bundle is called; its store also keeps the trial's measurements.
         say: shows a line to the user.
 
     Returns:
@@ -55,7 +56,7 @@ def claim_files(
     Raises:
         UsageError: a bundle or claim file cannot be used, or questions are still open.
     """
-    paths = [_claim_file(each, choice, evidence, say) for each in wanted]
+    paths = [_claim_file(each, choice, running, say) for each in wanted]
     by_rule = {path for each, path in zip(wanted, paths, strict=True) if path != each.path}
     return tuple(paths), frozenset(by_rule)
 
@@ -71,7 +72,9 @@ def dry_run(wanted: tuple[Wanted, ...], choice: Choice) -> str:
     return "\n\n".join(shown) or "every claim file is fresh: nothing would be sent"
 
 
-def _claim_file(each: Wanted, choice: Choice, evidence: Path, say: Callable[[str], object]) -> Path:
+def _claim_file(
+    each: Wanted, choice: Choice, running: Running, say: Callable[[str], object]
+) -> Path:
     name = automatic() if choice.name == AUTOMATIC else choice.name
     by_rule = choice.name == AUTOMATIC and name == Outline.name
     # Without a provider a stale file stays the user's business, and a fresh one costs no second look.
@@ -89,7 +92,8 @@ def _claim_file(each: Wanted, choice: Choice, evidence: Path, say: Callable[[str
         bundle,
         each.path,
         provider,
-        trial=Trial(evidence),
+        trial=Trial(running.store) if running.store else None,
+        running=running,
         retry=chosen.retry,
         on_reply=lambda done, total, reply: _progress(
             say, done, total, progress_line(done, total, reply)

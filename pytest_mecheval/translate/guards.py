@@ -11,18 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.passages import Passage
 from pytest_mecheval.checks.binding import BoundClaim
+from pytest_mecheval.checks.kinds.reported_number import UNSTATED_N
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.checks.wording.crosscheck import wording_of
 from pytest_mecheval.checks.wording.numbers import numbers_in
 from pytest_mecheval.checks.wording.strength import CAUSAL, SPECIAL
 from pytest_mecheval.checks.wording.view import Mismatch, Rule
 from pytest_mecheval.claims.model import Claim, ClaimFile, Entry, PlanItem, SubjectSection
-from pytest_mecheval.run.subject import PLAN_STEP, bound_claims, sources_of
+from pytest_mecheval.run.subject import NOTHING_RUN, PLAN_STEP, Running, bound_claims, sources_of
 from pytest_mecheval.translate.proposals import Fate, Proposal, failed
 
 NEVER_FILLED_IN = frozenset(
     {
-        *("number", "n", "count", "write", "max_write", "min_drop", "margin", "order"),
+        *("number", "count", "write", "max_write", "min_drop", "margin", "order"),
         *("components", "component", "head", "receivers", "special", "direction", "quantity"),
     }
 )
@@ -36,10 +37,13 @@ SALT = "translate"
 class Guard:
     """Checks proposals of one bundle against a subject."""
 
-    def __init__(self, bundle: Bundle, subject: SubjectSection) -> None:
+    def __init__(
+        self, bundle: Bundle, subject: SubjectSection, running: Running = NOTHING_RUN
+    ) -> None:
+        """`running` says how a data function of the bundle is called for its positions."""
         self.bundle = bundle
         self.subject = subject
-        self.sources, self.problems = sources_of(bundle, self._file(()), SALT, "auto")
+        self.sources, self.problems = sources_of(bundle, self._file(()), SALT, running)
 
     def _file(self, entries: Sequence[Entry]) -> ClaimFile:
         return ClaimFile(
@@ -113,6 +117,8 @@ class Guard:
                     yield f"{claim.id}: '{name}' must be said by the sentence, not filled in"
                 elif name not in fields:
                     yield f"{claim.id}: operationalised names '{name}', which the spec does not have"
+            if "n" in claim.operationalised and int(fields.get("n") or 0) < UNSTATED_N:
+                yield f"{claim.id}: n: below {UNSTATED_N}, which is assumed when the text gives none"
             if numbers_in(claim.quote.text):
                 continue
             for name, smallest in SMALLEST_CHOSEN.items():

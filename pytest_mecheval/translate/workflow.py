@@ -12,6 +12,7 @@ from pytest_mecheval.claims.reading import problems_of
 from pytest_mecheval.claims.staleness import staleness
 from pytest_mecheval.claims.writing import claim_file_text, entry_digest, write_claim_file
 from pytest_mecheval.errors import MechevalError, UsageError
+from pytest_mecheval.run.subject import NOTHING_RUN, Running
 from pytest_mecheval.translate.asking import Asker, again, asker, passage_asks, subject_ask
 from pytest_mecheval.translate.asks import Ask, Provider, Reply, Status
 from pytest_mecheval.translate.candidates import Candidate, candidates
@@ -66,6 +67,7 @@ class _Run:
     common: Asker
     retry: bool
     on_reply: OnReply
+    running: Running
     asks: list[Ask] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
 
@@ -108,6 +110,7 @@ def translate(
     provider: Provider,
     *,
     trial: Trial | None = None,
+    running: Running = NOTHING_RUN,
     retry: bool = True,
     on_reply: OnReply = lambda _done, _wanted, _reply: None,
 ) -> Translation:
@@ -118,6 +121,7 @@ def translate(
         path: its claim file, which may exist: entries edited by a person are kept.
         provider: answers the questions.
         trial: runs a proposed model on a few prompts; None to leave that out.
+        running: how code of the bundle is called in the sandbox; by default it is not.
         retry: whether an unusable answer goes back once with what is wrong; rules would only repeat it.
         on_reply: for a progress display.
 
@@ -126,7 +130,7 @@ def translate(
         UsageError: nothing in the bundle states or promises anything.
     """
     old = read_old(path, bundle)
-    run = _Run(bundle, provider, asker(bundle), retry, on_reply)
+    run = _Run(bundle, provider, asker(bundle), retry, on_reply, running)
     subject, problems = _subject(run, old, trial)
     found: list[Proposal] = []
     unseen: tuple[str, ...] = ()
@@ -187,7 +191,7 @@ def _subject(
     reply = run.replies([ask])[ask.name]
     if reply.status is Status.MISSING:
         return SubjectSection(), ()
-    section, problems = proposed_subject(reply, run.bundle, trial)
+    section, problems = proposed_subject(reply, run.bundle, trial, run.running)
     if problems and run.retry and reply.status is Status.ANSWERED:
         second = again(ask, reply.body, problems)
         section, problems = proposed_subject(run.replies([second])[second.name], run.bundle, trial)
@@ -197,7 +201,7 @@ def _subject(
 def _passages(
     run: _Run, chosen: Sequence[Candidate], subject: SubjectSection
 ) -> tuple[list[Proposal], tuple[str, ...]]:
-    guard = Guard(run.bundle, subject)
+    guard = Guard(run.bundle, subject, run.running)
     listed = [(each.passage, each.role) for each in chosen]
     found = passage_asks(run.common, listed, _plain(subject))
     hidden = {passage.number for passage in found.unseen}

@@ -24,7 +24,7 @@ class DeterminismSpec(Spec):
     """What a claim that runs repeat must say before it can be checked."""
 
     entry: str
-    """Script (.py) or notebook (.ipynb), relative to the bundle."""
+    """Script (.py), notebook (.ipynb) or shell script (.sh) of the bundle, with its arguments: `run.py --n 64`."""
 
 
 def plan(spec: DeterminismSpec, _subject: Subject) -> tuple[PlanStep, ...]:

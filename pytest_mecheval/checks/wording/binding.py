@@ -35,6 +35,7 @@ _BACK_REFERENCE = _words(
     r"it\b|its\b|itself\b|this\b|that\b|these\b|those\b|they\b|their\b|them\b|the same|the (?:\w+ )?(?:head|mlp|pair|circuit|layer|component)s?\b|both\b"
 )
 _MLP = _words(r"mlps?\b|feed[- ]?forward")
+_LAYER = re.compile(r"(?<!\w)layers?[\s-]+(\d{1,3})(?![\d.]*\d)", re.IGNORECASE)
 _INPUT = _words(r"input|embedding")
 _BEYOND = _words(
     r"new\b|regardless|any\b|longer|shorter|unseen|behind|prefix|periods?\b|lengths?\b|different|beyond|outside|distract|templates?\b|names?\b|entit|generali|elsewhere|there\b|other\b"
@@ -113,6 +114,8 @@ def _named_by_class(component: Component, quote: str, numbers: tuple[int, ...]) 
         return _MLP.search(quote) is not None and not any(
             each.component.kind == "mlp" for each in components_named(quote)
         )
+    if component.kind in ("attn", "resid"):
+        return any(int(number) == component.layer for number in _LAYER.findall(quote))
     if component.kind == "input":
         return _INPUT.search(quote) is not None
     return component.kind == "head" and component.head in numbers

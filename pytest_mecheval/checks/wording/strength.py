@@ -51,10 +51,10 @@ GENERAL = _words(
     r"|(?:holds?|transfers?|carries over) (?:to|on|for|across)|outside (?:of )?the training|out[- ]of[- ]distribution|never occurred|behind (?:a|an|some|random)|still\b.{0,80}\bthere|on unseen|on new|on longer|on shorter|across (?:all|every|different)"
 )
 NEGATED = _words(
-    r"no|not|never|nothing|none|neither|nor|without|does ?n[o']t|do ?n[o']t|is ?n[o']t|are ?n[o']t|cannot|can't|unchanged|inert|negligible|irrelevant|redundant|as it is|where it was"
+    r"hardly|barely|scarcely|almost nothing|less than|at most|no|not|never|nothing|none|neither|nor|without|does ?n[o']t|do ?n[o']t|is ?n[o']t|are ?n[o']t|cannot|can't|unchanged|inert|negligible|irrelevant|redundant|as it is|where it was"
 )
 NO_EFFECT = _words(
-    r"(?:has|have|had) (?:no|little|almost no) (?:causal )?(?:effect|impact|influence|role)|(?:does|do) not matter|inert|irrelevant|redundant"
+    r"(?:has|have|had) (?:no|little|almost no) (?:causal )?(?:effect|impact|influence|role)|(?:does|do) not matter|(?:hardly|barely|scarcely) matters?|inert|irrelevant|redundant"
     r"|(?:does|do) not (?:change|affect|alter|influence)|unchanged|leaves? .{0,60}as (?:it is|they are)|no (?:measurable |causal )?(?:effect|impact|influence)"
 )
 _SUPPRESS = _words(
@@ -255,8 +255,9 @@ def _bound(view: View, name: str, sign: int) -> Iterator[Mismatch]:
     for match in figure_matches(view.quote):
         size = abs(Stated(match[0]).value)
         after = view.quote[match.end() :]
-        is_share = bool(_SHARE_UNIT.search(match[0]) or _SHARE_UNIT.match(after)) or size <= 1
-        if _COUNTED.match(after) or share != (is_share and size <= 1):
+        explicit = bool(_SHARE_UNIT.search(match[0]) or _SHARE_UNIT.match(after))
+        fits = (explicit or size <= 1) if share else not explicit
+        if _COUNTED.match(after) or not fits:
             continue
         before = view.quote[: match.start()].rstrip() + " "
         if (_MORE if sign > 0 else _LESS).search(before):

@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import importlib
 import os
 import platform
 import random
@@ -106,10 +107,15 @@ class Session:
         """Run the entry point; the exit code of the process."""
         path = os.path.abspath(self.options.script)  # noqa: PTH100
         sys.argv = [self.options.script, *self.options.arguments]
-        sys.path.insert(0, os.path.dirname(path))  # noqa: PTH120
+        package = self.options.package
+        sys.path[:0] = [
+            os.getcwd() if package is not None else os.path.dirname(path),  # noqa: PTH109, PTH120
+            *self.options.search,
+        ]
         main = ModuleType("__main__")
         main.__file__ = path
         main.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
+        main.__package__ = package
         sys.modules["__main__"] = main
         if path.endswith(".ipynb"):
             return self._notebook(path, main)
@@ -117,14 +123,18 @@ class Session:
 
     def _script(self, path: str, main: ModuleType) -> int:
         try:
+            if self.options.output:
+                _redirect(self.options.output, appended=self.options.append)
             with open(path, "rb") as stream:  # noqa: PTH123
                 source = stream.read()
         except OSError as error:
             self.status, self.detail = "error", f"{type(error).__name__}: {error.strerror}"
-            sys.stderr.write(f"{self.options.script}: cannot be read: {error.strerror}\n")
+            sys.stderr.write(f"{error.filename}: cannot be opened: {error.strerror}\n")
             return UNUSABLE
         try:
             code: CodeType = compile(source, path, "exec", dont_inherit=True)
+            if self.options.package:
+                importlib.import_module(self.options.package)  # as `python -m` does
             exec(code, main.__dict__)  # noqa: S102 - running the bundle's script is the task
         except SystemExit as error:
             self.status, self.detail = "exit", _exit_text(error)
@@ -183,6 +193,14 @@ class Session:
         self.ledger.enabled = False
 
 
+def _redirect(name: str, *, appended: bool) -> None:
+    """Let everything this process prints go to a file, as `> name` or `>> name` in a shell."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if appended else os.O_TRUNC)
+    handle = os.open(name, flags, 0o644)
+    os.dup2(handle, 1)
+    os.close(handle)
+
+
 def _exit_text(error: SystemExit) -> str:
     return f"code {error.code}"[:200]
 
@@ -203,6 +221,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="added to every seed the bundle sets",
     )
     parser.add_argument("--max-bytes", type=int, default=MAX_LEDGER_BYTES, help="ledger size limit")
+    parser.add_argument("--package", help="started as `python -m`: the package of the module")
+    parser.add_argument(
+        "--search", action="append", default=[], help="folder on PYTHONPATH; may be repeated"
+    )
+    parser.add_argument("--output", default="", help="file that standard output goes to")
+    parser.add_argument("--append", action="store_true", help="continue the output file")
     parser.add_argument("--stop-on-error", action="store_true", help="stop at a failing cell")
     if "--" not in arguments:
         parser.error("-- and the script are missing")

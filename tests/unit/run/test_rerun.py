@@ -124,11 +124,11 @@ def test_one_run_however_many_ask(bundle, tmp_path):
 
 
 def test_what_cannot_be_run_is_said_plainly(bundle, tmp_path):
-    (bundle / "run_all.sh").write_text("echo")
+    (bundle / "plan.md").write_text("# Plan")
     with pytest.raises(
-        SubjectError, match=r"run_all\.sh: cannot be run \(allowed: \.py, \.ipynb\)"
+        SubjectError, match=r"plan\.md: cannot be run \(allowed: \.py, \.ipynb, \.sh\)"
     ):
-        rerun(script(bundle, "run_all.sh"), tmp_path / "store")
+        rerun(script(bundle, "plan.md"), tmp_path / "store")
     with pytest.raises(SubjectError, match=r"missing\.py"):
         rerun(script(bundle, "missing.py"), tmp_path / "store")
     (bundle / "link.py").symlink_to("/etc/hostname")

@@ -11,7 +11,7 @@ from pytest_mecheval.translate.trial import Trial
 def sources(bundle, stated):
     subject = SubjectSection.model_validate(stated)
     file = ClaimFile(format=1, bundle="b", documents={}, subject=subject)
-    found, problems = sources_of(bundle, file, "trial", "auto")
+    found, problems = sources_of(bundle, file, "trial")
     assert not problems
     return found
 
