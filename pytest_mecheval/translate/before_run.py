@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.claims.location import claim_file_for
-from pytest_mecheval.errors import UsageError
+from pytest_mecheval.errors import BundleError, UsageError
 from pytest_mecheval.run.subject import Running
 from pytest_mecheval.translate.choosing import Choice, automatic, provider_for
 from pytest_mecheval.translate.outline import Outline
@@ -80,7 +80,10 @@ def _claim_file(
     # Without a provider a stale file stays the user's business, and a fresh one costs no second look.
     if by_rule and each.path.exists():
         return each.path
-    bundle = discover(each.bundle)
+    try:
+        bundle = discover(each.bundle)
+    except BundleError:
+        return each.path  # reported with everything else that is wrong when the bundles are loaded
     why = why_translate(each.path, bundle)
     if not why:
         return each.path

@@ -29,7 +29,8 @@ _UNIT_WORD = "nats"
 
 _ATTENTION = _words(r"attention|attends?\b|mass\b|looks?\b|pays\b|of it goes")
 _SET_WORDS = _words(
-    r"all\b|every\b|each\b|any\b|both\b|pair\b|remaining|other\b|others\b|rest\b|circuit|everything|these|those|them\b|none\b"
+    r"(?:all|every|each|any|other)(?: [\w-]+){0,3} (?:heads?|mlps?|components?|layers?|parts?|nodes?)\b|(?:any|every|all|the) others?\b(?! \w)"
+    r"|both\b|pair\b|remaining|others\b|the rest\b|circuit|everything|these|those|them\b|none\b"
 )
 _BACK_REFERENCE = _words(
     r"it\b|its\b|itself\b|this\b|that\b|these\b|those\b|they\b|their\b|them\b|the same|the (?:\w+ )?(?:head|mlp|pair|circuit|layer|component)s?\b|both\b"

@@ -48,7 +48,7 @@ SUFFICIENT = _words(
 )
 GENERAL = _words(
     r"generali[sz]es?|regardless of|always|in general|for any|for all (?:inputs|prompts|names|lengths|templates)"
-    r"|(?:holds?|transfers?|carries over) (?:to|on|for|across)|outside (?:of )?the training|out[- ]of[- ]distribution|never occurred|behind (?:a|an|some|random)|still\b.{0,80}\bthere|on unseen|on new|on longer|on shorter|across (?:all|every|different)"
+    r"|(?:holds?|transfers?|carries over) (?:to|on|for|across)|outside (?:of )?the training|out[- ]of[- ]distribution|never occurred|behind (?:a|an|some|random)|still\b.{0,80}\bthere|on unseen|on new|on longer|on shorter|longer than|shorter than|across (?:all|every|different)"
 )
 NEGATED = _words(
     r"hardly|barely|scarcely|almost nothing|less than|at most|no|not|never|nothing|none|neither|nor|without|does ?n[o']t|do ?n[o']t|is ?n[o']t|are ?n[o']t|cannot|can't|unchanged|inert|negligible|irrelevant|redundant|as it is|where it was"

@@ -19,12 +19,22 @@ from pytest_mecheval.vocabulary import ModelShape
 ROOT = Path(__file__).parents[4]
 FILES = sorted([*ROOT.glob("examples/*.claims.yaml"), *ROOT.glob("fixtures/*.claims.yaml")])
 SHAPE = ModelShape(12, 12, d_model=144, d_vocab=100, n_ctx=100, d_mlp=64)
-NAMES = ("END", "INDUCTION_TARGET", "PREV_OCCURRENCE", "A", "B")
+NAMES = ("END", "TARGET", "EARLIER", "INDUCTION_TARGET", "PREV_OCCURRENCE", "A", "B")
 STRATA = ("fresh", "new_lengths", "distractor", "new_entities", "new_templates")
 
 
+def texts(value) -> Iterator[str]:
+    """Every text in a spec: tasks and positions are among them, and binding is not what is tested."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts(inner)
+
+
 def bound(claims: list[Claim]) -> list[BoundClaim]:
-    facts = {name: TaskFacts(STRATA, NAMES) for name in ("repeated", "addition", "t")}
+    named = tuple(sorted({text for claim in claims for text in texts(claim.spec)}))
+    facts = {name: TaskFacts((*STRATA, *named), (*NAMES, *named)) for name in (*named, "t")}
     found, problems = bind(claims, SHAPE, facts)
     assert not problems
     return list(found)
@@ -84,7 +94,7 @@ def mutants(claim: Claim) -> Iterator[tuple[str, Claim]]:
             yield "another metric", rebuilt(claim, metric="loss")
         if spec.get("metric") in ("logit_diff", "loss"):
             yield "another metric", rebuilt(claim, metric="accuracy")
-        if spec.get("n"):
+        if spec.get("n") and "n" not in given:
             yield "another n", rebuilt(claim, n=7)
     if claim.kind == "scope":
         yield "no scope", claim.model_copy(update={"kind": claim.spec["check"], "spec": spec})
