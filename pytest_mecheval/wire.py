@@ -125,8 +125,17 @@ class Rerun:
 
     entry: str
     """Relative to the bundle."""
-    sham: Literal["none", "shuffle"] = "none"
-    """`shuffle`: every weight tensor that is loaded has its entries permuted (CTL-3)."""
+    sham: Literal["none", "shuffle", "headperm"] = "none"
+    """`shuffle`: every weight matrix has its entries permuted (CTL-3); `headperm`: the attention heads of
+    every layer change places, so the model's function stays."""
+    seed_shift: int = 0
+    """Added to every seed the script sets."""
+    poison: Literal["none", "finite", "nan"] = "none"
+    """What replaces the values that the script's interventions write (METHODS K02)."""
+    poison_sites: tuple[str, ...] = ()
+    """Only there: module paths or hook names, whole or their last parts; empty: everywhere."""
+    arguments: tuple[str, ...] = ()
+    """Words after the script's name on its command line."""
     repeat: int = 0
     """Runs with different numbers are different runs of the same thing."""
     sham_seed: int = 0
@@ -135,6 +144,26 @@ class Rerun:
     """Stored results the script is meant to read; all others are left out."""
     decoy: Decoy | None = None
     type: Literal["rerun"] = "rerun"
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What is not as the bundle has it, in a few words each; empty for the run as it is.
+
+        >>> Rerun("run.py", sham="shuffle", seed_shift=7).changes
+        ('weights shuffled', 'seeds shifted by 7')
+        """
+        words = {
+            "weights shuffled": self.sham == "shuffle",
+            "heads permuted": self.sham == "headperm",
+            f"seeds shifted by {self.seed_shift}": self.seed_shift != 0,
+            f"edits poisoned ({self.poison})": self.poison != "none",
+            f"arguments {' '.join(self.arguments)}": bool(self.arguments),
+            "once more": self.repeat > 0,
+        }
+        if self.decoy is not None:
+            exchanged = ", ".join(f"{new} for {old}" for old, new in self.decoy.names)
+            words[f"{exchanged} in {self.decoy.file}"] = True
+        return tuple(text for text, applies in words.items() if applies)
 
 
 Probe = Run | Attention | Attribution | Document | Prose | Code | Rerun
@@ -287,7 +316,8 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         fields["intervention"] = Intervention(**edit)
     if fields["type"] == "rerun":
         decoy = fields["decoy"]
-        fields["keep"] = tuple(fields["keep"])
+        for name in ("keep", "poison_sites", "arguments"):
+            fields[name] = tuple(fields[name])
         fields["decoy"] = decoy and Decoy(decoy["file"], tuple(map(tuple, decoy["names"])))
     return _PROBES[fields["type"]](**fields)
 

@@ -94,6 +94,15 @@ def _rng(label: Any) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
+AS_WATCHED: dict[str, object] = {
+    "differences": [],
+    "compared": 40,
+    "unstable": [],
+    "unstable_numbers": [],
+}
+"""A run that comes out the same with and without the tracer."""
+
+
 def ran_facts(**changed: object) -> dict[str, object]:
     """Facts of a rerun that ended well and did nothing, with some of them changed."""
     facts: dict[str, object] = {
@@ -115,12 +124,21 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "figures": [],
         "edits": [],
         "reads": [],
+        "loads": [],
         "idle_hooks": [],
         "numbers": [],
         "failed_cells": [],
         "unseen": [],
+        "inputs_digest": "a",
+        "sham_reasons": [],
+        "poisoned": 0,
+        "edited_outputs": "a",
+        "other_edits": [],
+        "unobserved_share": None,
+        "watched": AS_WATCHED,
+        **changed,
     }
-    return {**facts, **changed}
+    return {"sequence": facts["numbers"], **facts}
 
 
 def rerun_example(

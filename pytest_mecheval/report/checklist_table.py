@@ -55,7 +55,7 @@ ITEMS = (
     Item(
         "C2_All_Correct",
         "every core code block is correct",
-        ("evidence_level", "hard_coded", "provenance"),
+        ("depends_on_edit", "evidence_level", "hard_coded", "provenance"),
         missing="tests can show a defect of a block, not that every block is correct",
     ),
     Item(
@@ -74,6 +74,7 @@ ITEMS = (
         (
             *CONCLUSIONS,
             "consistency",
+            "depends_on_edit",
             "hard_coded",
             "provenance",
             "reproduced_number",

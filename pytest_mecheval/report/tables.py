@@ -49,16 +49,16 @@ def step_label(step: PlanStep) -> str:
         case Code():
             return "the bundle's code, read"
         case Rerun():
-            return plain_line(f"run of {probe.entry}{_run_words(probe)}")
+            return plain_line(_rerun_label(probe))
 
 
-def _run_words(probe: Rerun) -> str:
-    """How a rerun differs from a plain one."""
-    words = " on shuffled weights" if probe.sham == "shuffle" else ""
-    if probe.decoy is not None:
-        exchanged = ", ".join(f"{new} for {old}" for old, new in probe.decoy.names)
-        words += f" with {exchanged} in {probe.decoy.file}"
-    return words + (" (again)" if probe.repeat else "")
+def _rerun_label(probe: Rerun) -> str:
+    """One run of a script and what is changed in it.
+
+    >>> _rerun_label(Rerun("run.py", sham="shuffle"))
+    'run of run.py, weights shuffled'
+    """
+    return f"run of {probe.entry}{', '.join(['', *probe.changes])}"
 
 
 def edit_label(edit: Intervention) -> str:

@@ -6,12 +6,10 @@ and never support a causal claim about the model.
 """
 
 import dataclasses
-import importlib.util
 import json
 import secrets
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +21,15 @@ from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement, measured
 from pytest_mecheval.run.activity import announced
-from pytest_mecheval.run.decoys import write_decoy
 from pytest_mecheval.run.ledger_facts import facts_of
+from pytest_mecheval.run.plain_runs import compared, left_behind
 from pytest_mecheval.run.run_output import output_of
-from pytest_mecheval.run.starting import (
-    Starts,
-    python_path,
-    starts_of,
-    tracer_options,
-    variables_of,
-)
+from pytest_mecheval.run.starting import Starts, starts_of, tracer_options, variables_of
+from pytest_mecheval.run.workshop import RESULTS, Copied, Workshop, tracer, workshop
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
-from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
+from pytest_mecheval.sandbox.confinement import Limits, Outcome
+from pytest_mecheval.sandbox.differential import Output
 from pytest_mecheval.sandbox.environment import (
     Interpreter,
     NotRestored,
@@ -44,7 +38,6 @@ from pytest_mecheval.sandbox.environment import (
 )
 from pytest_mecheval.sandbox.joining import joined
 from pytest_mecheval.sandbox.ledger import Ledger, read_ledger
-from pytest_mecheval.sandbox.variables import scrubbed
 from pytest_mecheval.wire import (
     Record,
     Rerun,
@@ -55,12 +48,11 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 2
+RERUN_FORMAT = 4
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENVIRONMENTS = "environments"
 """Folder beside the evidence store that holds private environments."""
-RESULTS = "results"
-"""Left out of the copy: a stored number proves nothing."""
+NOTEBOOK = ".ipynb"
 STDERR_SHOWN = 400
 """Characters of the last words of a script that failed."""
 
@@ -101,10 +93,14 @@ class Script:
     @property
     def said(self) -> str:
         """What running it is called: `running run.py in the sandbox, weights shuffled`."""
-        how = ", weights shuffled" if self.probe.sham == "shuffle" else ""
-        other = ", other components" if self.probe.decoy is not None else ""
-        again = ", once more" if self.probe.repeat else ""
-        return f"running {self.probe.entry} in the sandbox{how}{other}{again}"
+        return f"running {self.probe.entry} in the sandbox{', '.join(['', *self.probe.changes])}"
+
+    @property
+    def copied(self) -> Copied:
+        """What the run is given: stored results only where it is meant to read them."""
+        kept = self.probe.keep
+        files = [path for path in self.files if path.split("/", 1)[0] != RESULTS or path in kept]
+        return Copied(self.root, tuple(files), self.probe.decoy)
 
     def address(self, backend: str, python: Interpreter) -> str:
         """Where the run's record lives."""
@@ -141,7 +137,8 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             with announced(session, script.said):
-                facts = _run(script, starts, backend, python)
+                run = _Run(script, starts, backend, python, path.with_suffix(".workshop"))
+                facts = run.facts()
             write_atomically(path, dump(Record(address, (), facts=facts)))
     record = load_record(_parsed(path))
     return measured(record, {"document": entry})
@@ -176,99 +173,138 @@ class _Ended:
     """One command of a run after its end."""
 
     command: Command
-    ledger: Ledger
+    ledger: Ledger | None
+    """None when nothing watched it."""
     outcome: Outcome
+    stdout: str
     last_words: str
     """The last line it wrote to stderr, when it failed."""
-    printed: str
-    """Its standard output."""
 
 
-def _run(
-    script: Script, starts: Starts, backend: Backend, python: Interpreter
-) -> Mapping[str, Any]:
-    workshop = Path(tempfile.mkdtemp(prefix="mecheval-"))
-    notes = [*starts.notes]
-    ended: list[_Ended] = []
-    limits = Limits()
-    try:
-        bundle = workshop / "scratch" / "bundle"
-        _copy(script, bundle)
-        for folder in starts.folders:
-            (bundle / folder).mkdir(parents=True, exist_ok=True)
-        for after, command in reversed(tuple(enumerate(reversed(starts.commands)))):
-            variables, refused = variables_of(command)
-            notes += refused
-            one = _start(script, command, backend, python, workshop, variables, limits)
-            ended.append(one)
-            left = _rest(limits, one.outcome)
-            if left is None or (command.stops and not one.outcome.succeeded):
+@dataclass(frozen=True)
+class _Run:
+    """Everything one run needs."""
+
+    script: Script
+    starts: Starts
+    backend: Backend
+    python: Interpreter
+    note: Path
+    """Where the name of its temporary folder is kept."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it did; and, for a run as it is, whether it does the same unwatched."""
+        facts, traced = self._traced()
+        probe = self.script.probe
+        if probe == Rerun(
+            probe.entry, repeat=probe.repeat, keep=probe.keep, arguments=probe.arguments
+        ):
+            # As it is: only then does a run without the tracer have to come out the same.
+            return {**facts, "watched": compared(traced, self._plain)}
+        return facts
+
+    def _traced(self) -> tuple[Mapping[str, Any], Output]:
+        with self._workshop() as work:
+            # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
+            path, changes = work.scratch / "ledger.jsonl", _changes(self.script.probe)
+
+            def start(command: Command, limits: Limits) -> _Ended:
+                nonce = secrets.token_hex(16)
+                words = ["--root", str(work.bundle), "--nonce", nonce, *changes]
+                watched = _with_tracer(work, command, path, words)
+                outcome = work.run(self.backend, command, watched, limits)
+                found = read_ledger(path, nonce)
+                # The next script starts a ledger of its own and has no business with this one.
+                remove_tree(path)
+                return _ended(command, found, outcome)
+
+            ended, notes = self._sequence(start)
+            seen = joined([(one.command.words, one.ledger) for one in ended if one.ledger])
+            facts = {
+                **facts_of(seen),
+                **output_of(seen, work.bundle, "".join(each.stdout for each in ended)),
+                **_ending(ended, [*self.starts.notes, *notes]),
+                "environment": self.python.facts,
+            }
+            return facts, _left(work, ended)
+
+    def _plain(self) -> Output:
+        """The same without the tracer; what a bare interpreter cannot start needs its runner, which then watches nothing."""
+        with self._workshop() as work:
+
+            def start(command: Command, limits: Limits) -> _Ended:
+                entry = str(work.bundle / command.script)
+                words: tuple[str, ...] = ("-s", "-E", "-B", entry, *command.arguments)
+                if command.script.endswith(NOTEBOOK) or tracer_options(command, work.bundle):
+                    # The tracer opens a ledger, then leaves it and everything else alone.
+                    nowhere, options = work.scratch / "ledger.jsonl", ["--plain"]
+                    options += ["--root", str(work.bundle)]
+                    words = _with_tracer(work, command, nowhere, options)
+                return _ended(command, None, work.run(self.backend, command, words, limits))
+
+            return _left(work, self._sequence(start)[0])
+
+    def _workshop(self) -> AbstractContextManager[Workshop]:
+        return workshop(self.script.copied, self.starts, self.python, self.note)
+
+    def _sequence(
+        self, start: Callable[[Command, Limits], _Ended]
+    ) -> tuple[list[_Ended], list[str]]:
+        """Start one command after the other within the limits of one run, as their shell script would."""
+        notes: list[str] = []
+        ended: list[_Ended] = []
+        limits, added = Limits(), self.script.probe.arguments
+        for after, stated in reversed(tuple(enumerate(reversed(self.starts.commands)))):
+            command = dataclasses.replace(stated, arguments=(*stated.arguments, *added))
+            notes += variables_of(command)[1]
+            ended.append(start(command, limits))
+            left = _rest(limits, ended[-1].outcome)
+            if left is None or (command.stops and not ended[-1].outcome.succeeded):
                 notes += [f"{after} further start(s) did not happen"] if after else []
                 break
             limits = left
-        seen = joined([(each.command.words, each.ledger) for each in ended])
-        printed = "".join(each.printed for each in ended)
-        return {
-            **facts_of(seen),
-            **output_of(seen, bundle, printed),
-            **_ending(ended, notes),
-            "environment": python.facts,
-        }
-    finally:
-        remove_tree(workshop)
+        return ended, notes
 
 
-def _start(
-    script: Script,
-    command: Command,
-    backend: Backend,
-    python: Interpreter,
-    workshop: Path,
-    variables: Mapping[str, str],
-    limits: Limits,
-) -> _Ended:
-    scratch, logs = workshop / "scratch", workshop / "logs"
-    bundle = scratch / "bundle"
-    # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
-    ledger, nonce = scratch / "ledger.jsonl", secrets.token_hex(16)
-    tracer = _tracer()
-    argv = (
-        str(python.python),
-        "-I",
-        str(tracer),
-        str(ledger),
-        "--root",
-        str(bundle),
-        "--sham",
-        script.probe.sham,
-        "--sham-seed",
-        str(script.probe.sham_seed),
-        *tracer_options(command, bundle),
-    )
-    outcome = backend.run(
-        Confinement(
-            argv=(
-                *(*argv, "--nonce", nonce, "--", str(bundle / command.script)),
-                *command.arguments,
-            ),
-            scratch=scratch,
-            read_only=(*python.read_only, tracer),
-            environment=scrubbed(
-                scratch, python=python.python, extra={**variables, **python_path(command, bundle)}
-            ),
-            limits=limits,
-            cwd=bundle / command.folder,
-        ),
-        logs,
-    )
-    found = read_ledger(ledger, nonce)
-    # The next script starts a ledger of its own and has no business with this one.
-    remove_tree(ledger)
+def _with_tracer(
+    work: Workshop, command: Command, ledger: Path, words: list[str]
+) -> tuple[str, ...]:
+    request = work.scratch / "request.json"
+    # The script before this one may have left anything under this name.
+    remove_tree(request)
+    entry = str(work.bundle / command.script)
+    options = [*words, *tracer_options(command, work.bundle)]
+    request.write_text(json.dumps([str(ledger), *options, "--", entry, *command.arguments]))
+    # A script can read its own command line: what is done to it must not stand there.
+    return ("-I", str(tracer()), "--request", str(request))
+
+
+def _changes(probe: Rerun) -> list[str]:
+    words = ["--sham", probe.sham, "--sham-seed", str(probe.sham_seed)]
+    words += ["--poison", probe.poison, "--seed-shift", str(probe.seed_shift)]
+    for site in probe.poison_sites:
+        words += [f"--poison-site={site}"]
+    return words
+
+
+def _ended(command: Command, ledger: Ledger | None, outcome: Outcome) -> _Ended:
     last = outcome.stderr.read_bytes()[-STDERR_SHOWN:].decode("utf-8", "replace")
     lines = [line for line in last.splitlines() if line.strip()]
     words = lines[-1] if lines and not outcome.succeeded else ""
-    printed = outcome.stdout.read_bytes().decode("utf-8", "replace")
-    return _Ended(command, found, outcome, words, printed)
+    stdout = outcome.stdout.read_bytes().decode("utf-8", "replace")
+    return _Ended(command, ledger, outcome, stdout, words)
+
+
+def _left(work: Workshop, ended: Sequence[_Ended]) -> Output:
+    """What the run left, made comparable with another run's."""
+    outcome, stdout = _decisive(ended).outcome, "".join(each.stdout for each in ended)
+    given = frozenset(work.copied.files)
+    return left_behind(outcome, stdout, work.folder, work.bundle, work.copied.root, given)
+
+
+def _decisive(ended: Sequence[_Ended]) -> _Ended:
+    """The first command that failed, else the last one."""
+    return next((each for each in ended if not each.outcome.succeeded), ended[-1])
 
 
 def _rest(limits: Limits, outcome: Outcome) -> Limits | None:
@@ -278,8 +314,8 @@ def _rest(limits: Limits, outcome: Outcome) -> Limits | None:
 
 
 def _ending(ended: Sequence[_Ended], notes: Sequence[str]) -> Mapping[str, Any]:
-    """How a run ended: as its first command that failed, else as its last one."""
-    decisive = next((each for each in ended if not each.outcome.succeeded), ended[-1])
+    """How a run ended: as its decisive command."""
+    decisive = _decisive(ended)
     outcome, words = decisive.outcome, decisive.last_words
     where = f"{decisive.command.words} ({decisive.command.place})"
     return {
@@ -296,27 +332,8 @@ def _ending(ended: Sequence[_Ended], notes: Sequence[str]) -> Mapping[str, Any]:
                 "status": each.outcome.status,
                 "exit_code": each.outcome.exit_code,
                 "seconds": each.outcome.wall_s,
-                "forwards": len(each.ledger.forwards),
+                "forwards": len(each.ledger.forwards) if each.ledger else 0,
             }
             for each in ended
         ],
     }
-
-
-def _copy(script: Script, target: Path) -> None:
-    (target / RESULTS).mkdir(parents=True)
-    for relative in script.files:
-        if relative.split("/", 1)[0] != RESULTS or relative in script.probe.keep:
-            place = target / relative
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stated_file(script.root, relative), place)
-    if script.probe.decoy is not None:
-        write_decoy(target, script.probe.decoy)
-
-
-def _tracer() -> Path:
-    """The tracer's folder, found without importing it: it belongs into another process."""
-    spec = importlib.util.find_spec("pytest_mecheval.sandbox")
-    if spec is None or not spec.submodule_search_locations:
-        raise SubjectError("the tracer is not installed")
-    return Path(spec.submodule_search_locations[0]) / "tracer"

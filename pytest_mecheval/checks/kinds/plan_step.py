@@ -3,14 +3,14 @@
 Question: does the runtime ledger of the bundle's script hold the events that the plan step needs?
 Null: at least one required event never happened, or only in name.
 Statistic: exact predicates over ledger rows: sites, heads, what was written, how many different prompts; a hook that changes nothing is a read.
-Blind spots: testimony (T1), never evidence about the model; interventions computed without hooks, submodules or parameters leave no row; a step may be done and still be wrong.
+Blind spots: testimony (T1), never evidence about the model; interventions computed without hooks, submodules or parameters leave no row; weights that are read need not be those that run; a step may be done and still be wrong.
 Source: METHODS 7.1 (predicates), 7.3 K01, K06.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pytest_mecheval.bundle.subject import RelativePath
 from pytest_mecheval.checks import ran
@@ -38,7 +38,7 @@ EDIT_KINDS = {
 """Ledger words for what a hook wrote, by ablation value; `any` accepts every change."""
 EVENT_KINDS = {"patch": ("copy", "permuted"), "steer": ("added",)}
 """Ledger words that an event needs when the step does not say the value."""
-EDITING = ("ablate", "patch", "steer")
+EDITING = ("ablate", "patch", "steer", "edit")
 """Events in which an activation is changed."""
 RELAXED: Mapping[str, Mapping[str, Any]] = {
     "another value": {"value": "any", "event": "ablate"},
@@ -62,8 +62,10 @@ class Disclosure(Spec):
 class Requirement(Spec):
     """One thing the ledger must show."""
 
-    event: Literal["ablate", "patch", "steer", "read", "forward", "seed"]
-    """`ablate`, `patch`, `steer`: a hook that changed the activation; `read`: one that looked at it."""
+    event: Literal["ablate", "patch", "steer", "edit", "read", "forward", "seed", "load"]
+    """`ablate`, `patch`, `steer`: a hook that changed the activation; `edit`: one that wrote whatever
+    it wrote (a path patch adds a sum that has no name); `read`: one that looked at it; `load`: weights
+    that were read."""
     sites: tuple[str, ...] = ()
     """Module paths or hook names, whole or their last parts; empty: anywhere."""
     heads: tuple[Annotated[int, Field(ge=0)], ...] = ()
@@ -72,10 +74,18 @@ class Requirement(Spec):
     """What must have been written."""
     min_prompts: Annotated[int, Field(ge=1)] = 1
     """Different prompts (input rows) on which it must have happened."""
+    source: str = ""
+    """For `load`: file of the bundle, or hub name, that the weights must come from; empty: any."""
     positions: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Token positions that must have been changed, and no others; absent: any."""
     disclosed: Disclosure | None = None
     """Sentence of the report that names what was done instead; then the deviation is no failure."""
+
+    @model_validator(mode="after")
+    def _source_is_of_a_load(self) -> Self:
+        if self.source and self.event != "load":
+            raise ValueError(f"source: only for event load, not for {self.event}")
+        return self
 
 
 class PlanStepSpec(Spec):
@@ -121,7 +131,7 @@ def decide(spec: PlanStepSpec, _subject: Subject, evidence: Evidence) -> Decisio
         measured = f"{measured}: planned {first.planned}, done {first.actual}"
     if ran.crashed(facts):
         measured = f"{measured}; {ran.ending(facts)}"
-    elif why := ran.blind(facts, "edit", "forward", "inputs"):
+    elif why := ran.blind(facts, "edit", "forward", "inputs", "load"):
         return Decision(Verdict.INCONCLUSIVE, "not observed", f"{measured}; {why}", needed, Rung.L0)
     return Decision(Verdict.REFUTED, first.code, measured, needed, Rung.L0, notes=notes)
 
@@ -160,11 +170,23 @@ def _met(requirement: Requirement, facts: Facts) -> Finding:
         case "seed":
             count = int(facts["seeds"])
             return Finding("" if count else "not run", f"{count} random generators were seeded")
+        case "load":
+            return _loaded(requirement, facts)
         case "read":
             rows = ran.at_sites([*facts["reads"], *facts["edits"]], requirement.sites)
             return _enough(_prompts(rows), requirement, "activations were read on")
-        case "ablate" | "patch" | "steer":
+        case "ablate" | "patch" | "steer" | "edit":
             return _edited(requirement, facts)
+
+
+def _loaded(requirement: Requirement, facts: Facts) -> Finding:
+    loads = list(facts["loads"])
+    if not loads:
+        return Finding("not run", "no weights were loaded")
+    fitting = [row for row in loads if requirement.source in ("", row["source"])]
+    row = (fitting or loads)[0]
+    said = f"weights came from {row['source']}{ran.placed(row)}"
+    return Finding("" if fitting else "other weights", said)
 
 
 def _edited(requirement: Requirement, facts: Facts) -> Finding:
@@ -205,7 +227,10 @@ def _edited(requirement: Requirement, facts: Facts) -> Finding:
         )
     reads = ran.at_sites(facts["reads"], requirement.sites)
     if reads:
-        said = f"a hook ran{ran.placed(reads[0])} and changed nothing"
+        # The hook that was meant to edit hands a value back; a reader beside it is beside the point.
+        row = max(reads, key=lambda read: bool(read.get("handed_back")))
+        done = "handed back what it was given" if row.get("handed_back") else "only read"
+        said = f"a hook ran{ran.placed(row)} and {done}: it changed nothing"
         return Finding("changed nothing", said)
     if facts["idle_hooks"]:
         said = f"a hook on {facts['idle_hooks'][0]} was registered and never called"
@@ -266,6 +291,8 @@ def _prompts(rows: list[Any]) -> int:
 
 
 def _words(requirement: Requirement) -> str:
+    if requirement.event == "load":
+        return f"load weights from {requirement.source or 'any file'}"
     value = "" if requirement.value == "any" else f" ({requirement.value})"
     heads = f" heads {', '.join(map(str, requirement.heads))}" if requirement.heads else ""
     sites = f" at {', '.join(requirement.sites)}" if requirement.sites else ""
@@ -294,11 +321,18 @@ _ROW: dict[str, Any] = {
     "places": ["run.py:31"],
     "positions": ["all"],
 }
+_LOADED = PlanStepSpec(
+    entry="run.py", requires=(Requirement(event="load", source="checkpoints/final.pt"),)
+)
 _READ = {"site": "blocks.0.attn.o", "prompts": 128, "place": "run.py:31"}
 
 
-def _worked(title: str, verdict: Verdict, **facts: object) -> Example:
-    return rerun_example(title, _SPEC, plan, verdict, facts)
+def _worked(title: str, verdict: Verdict, spec: PlanStepSpec = _SPEC, **facts: object) -> Example:
+    return rerun_example(title, spec, plan, verdict, facts)
+
+
+def _from(source: str) -> list[dict[str, str]]:
+    return [{"source": source, "place": "run.py:12"}]
 
 
 def _told(title: str, verdict: Verdict, text: str, **facts: object) -> Example:
@@ -333,6 +367,11 @@ CHECK = Check(
         _worked("another site", Verdict.REFUTED, edits=[{**_ROW, "site": "blocks.0.mlp"}]),
         _worked("another value", Verdict.REFUTED, edits=[{**_ROW, "kind": "mean"}]),
         _worked("on too few prompts", Verdict.REFUTED, edits=[{**_ROW, "prompts": 8}]),
+        _worked(
+            "the stated weights", Verdict.SUPPORTED, _LOADED, loads=_from("checkpoints/final.pt")
+        ),
+        _worked("other weights", Verdict.REFUTED, _LOADED, loads=_from("checkpoints/step_200.pt")),
+        _worked("no weights at all", Verdict.REFUTED, _LOADED),
         _told(
             "another value, and the report says so",
             Verdict.SUPPORTED,

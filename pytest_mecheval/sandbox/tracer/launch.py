@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import importlib
+import json
 import os
 import platform
 import random
@@ -22,6 +23,10 @@ from .state import Recorder
 from .streams import Recording
 
 SHAMS = ("none", "headperm", "shuffle")
+POISONS = ("none", "finite", "nan")
+REQUEST = "--request"
+"""A file with the options: it is removed before the bundle's code starts, so a command line, which any
+process can read about itself, does not tell a real run from a sham."""
 FAILED = 1
 UNUSABLE = 2
 
@@ -59,6 +64,7 @@ class Session:
             sham=options.sham,
             sham_seed=options.sham_seed,
             seed_shift=options.seed_shift,
+            poison=options.poison,
             rng=f"{hash(random.getstate()[1]) & 0xFFFFFFFF:08x}",
         )
         sys.stdout, sys.stderr = self.streams
@@ -72,6 +78,12 @@ class Session:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
         self._watch_exit()
+
+    def stay_away(self) -> None:
+        """Watch nothing: no wrapper, no listener, no module of ours to be found by name."""
+        self.ledger.enabled = False
+        for name in [one for one in sys.modules if one.split(".")[0] == __package__]:
+            del sys.modules[name]
 
     def _forked(self) -> None:
         # Two processes must not continue one chain; the fork itself is on record.
@@ -220,6 +232,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=0,
         help="added to every seed the bundle sets",
     )
+    parser.add_argument("--poison", choices=POISONS, default="none", help="in what hooks write")
+    parser.add_argument("--poison-site", action="append", default=[], help="only there")
+    parser.add_argument("--plain", action="store_true", help="run a notebook and watch nothing")
     parser.add_argument("--max-bytes", type=int, default=MAX_LEDGER_BYTES, help="ledger size limit")
     parser.add_argument("--package", help="started as `python -m`: the package of the module")
     parser.add_argument(
@@ -228,6 +243,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--output", default="", help="file that standard output goes to")
     parser.add_argument("--append", action="store_true", help="continue the output file")
     parser.add_argument("--stop-on-error", action="store_true", help="stop at a failing cell")
+    if arguments[:1] == [REQUEST]:
+        arguments = _requested(arguments[1])
     if "--" not in arguments:
         parser.error("-- and the script are missing")
     cut = arguments.index("--")
@@ -238,10 +255,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _requested(path: str) -> list[str]:
+    with open(path, encoding="utf-8") as stream:  # noqa: PTH123
+        found: list[str] = json.load(stream)
+    os.unlink(path)  # noqa: PTH108
+    return found
+
+
 def main(arguments: list[str]) -> None:
     """Run and exit with the entry point's code."""
     session = Session(parse(arguments))
-    session.start()
+    if session.options.plain:
+        session.stay_away()
+    else:
+        session.start()
     code = session.run()
     if code:
         sys.exit(code)
