@@ -239,6 +239,7 @@ CHECK = Check(
         _worked("no drop by 63 %", Verdict.REFUTED, "relative_change", "3.97", "2.48", "63%"),
         _worked("shares that sum", Verdict.SUPPORTED, "sum", "61%", "28%", "11%", "100%"),
         _worked("shares that do not", Verdict.REFUTED, "sum", "61%", "28%", "21%", "100%"),
+        _worked("a sum with the wrong sign", Verdict.REFUTED, "sum", "1.2", "0.4", "-1.6"),
         _worked("inside its interval", Verdict.SUPPORTED, "within", "0.91", "0.86", "0.95"),
         _worked("outside its interval", Verdict.REFUTED, "within", "0.97", "0.86", "0.95"),
         _worked("divided by nothing", Verdict.NOT_TESTABLE, "ratio", "1.0", "0.0", "2.0"),

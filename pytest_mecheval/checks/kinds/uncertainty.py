@@ -175,6 +175,7 @@ CHECK = Check(
         ),
         _worked("nobody computed it", Verdict.REFUTED, {"numbers": ["0.91406"]}),
         _worked("fewer prompts than stated", Verdict.REFUTED, {**_GIVES, "prompts": 16}),
+        _worked("it crashed later", Verdict.INCONCLUSIVE, {**_GIVES, "exit_code": 1}),
         _worked("one prompt", Verdict.REFUTED, {**_GIVES, "prompts": 1}),
         _worked("typed in", Verdict.REFUTED, typed=[{"number": "0.859", "place": "run.py:30"}]),
         _worked(

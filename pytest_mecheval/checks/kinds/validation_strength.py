@@ -282,6 +282,17 @@ CHECK = Check(
             *([{**_YES, "exit_code": 1}] * 4),
         ),
         _worked(
+            "every sham ran out of time",
+            Verdict.INCONCLUSIVE,
+            _YES,
+            *([{**_NO, "status": "timed_out"}] * 4),
+        ),
+        _worked(
+            "the shams that ended pass",
+            Verdict.VACUOUS,
+            *(_YES, _YES, {**_NO, "status": "timed_out"}, _YES, _YES),
+        ),
+        _worked(
             "the ledger was forged",
             Verdict.REFUTED,
             {**_YES, "standing": "forged"},
