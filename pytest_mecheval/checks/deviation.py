@@ -72,7 +72,7 @@ def ran_before(plan: str, facts: Facts, *, edits: bool) -> tuple[str, bool]:
     """A call that ran the model before the plan was written, and whether that is certain.
 
     Args:
-        plan: a file that the run may write, or a notebook cell such as `analysis.ipynb:cell5`.
+        plan: a file that the run may write, or a notebook cell such as `analysis.ipynb:cell5`; empty: none.
         facts: of the run.
         edits: count only forwards in which an activation was changed.
 

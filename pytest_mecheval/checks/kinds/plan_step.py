@@ -124,15 +124,12 @@ def decide(spec: PlanStepSpec, _subject: Subject, evidence: Evidence) -> Decisio
     notes = tuple(note for _, told in findings for note in told)
     measured = "; ".join(finding.said for finding, _ in findings)
     edits = any(each.event in EDITING for each in spec.requires)
-    early, certain = ("", True)
-    if spec.written_in:
-        early, certain = ran_before(spec.written_in, facts, edits=edits)
-    if not open_ones and not certain:
-        measured = f"{measured}; but {early} may have run before {spec.written_in} was written"
-        return Decision(Verdict.INCONCLUSIVE, UNTOLD, measured, needed, Rung.L0)
+    early, certain = ran_before(spec.written_in, facts, edits=edits)
     if not open_ones and early:
-        measured = f"{measured}; but {early} ran before {spec.written_in} was written"
-        return Decision(Verdict.REFUTED, "plan written after", measured, needed, Rung.L0)
+        ran_then = "ran" if certain else "may have run"
+        measured = f"{measured}; but {early} {ran_then} before {spec.written_in} was written"
+        verdict = Verdict.REFUTED if certain else Verdict.INCONCLUSIVE
+        return Decision(verdict, "plan written after", measured, needed, Rung.L0)
     if not open_ones:
         return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0, notes=notes)
     first = next((each for each in open_ones if each.code != UNTOLD), open_ones[0])
@@ -253,22 +250,18 @@ def _elsewhere(requirement: Requirement, rows: list[Any]) -> Finding | None:
     """Changed positions other than the planned ones; None when they agree or none are planned."""
     if requirement.positions is None:
         return None
-    planned = ranges(requirement.positions)
     changed = sorted({str(each) for row in rows for each in row["positions"]})
-    if any(ran.covers(each, requirement.positions) and each != "all" for each in changed) and all(
-        each not in ("", "all") and ran.numbers_in(each) <= set(requirement.positions)
-        for each in changed
-    ):
+    inside = set(requirement.positions)
+    within = all(each != "all" and ran.numbers_in(each) <= inside for each in changed)
+    if within and "" not in changed and any(ran.covers(one, [*inside]) for one in changed):
         return None
     shown = "; ".join(each or "that the ledger could not tell" for each in changed)
-    if "" in changed and all(
-        each != "all" and ran.numbers_in(each) <= set(requirement.positions) for each in changed
-    ):
+    if "" in changed and within:
         return Finding(UNTOLD, f"positions {shown} were changed{ran.placed(rows[0])}")
     return Finding(
         "other positions",
         f"positions {shown} were changed{ran.placed(rows[0])}",
-        f"positions {planned}",
+        f"positions {ranges(requirement.positions)}",
         f"positions {shown}",
         tuple(group for each in changed for group in numbers_named(each)),
     )

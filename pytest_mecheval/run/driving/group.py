@@ -206,7 +206,11 @@ class Group:
             case Run():
                 edits.spelled_out(probe.intervention, self._shape, examples)
                 row = self._edits[probe.intervention]
-                _require_made(int(answer[f"{name}.states"][row]))
+                states = answer[f"{name}.states"]
+                _require_made(int(states[row]))
+                if probe.intervention.components:
+                    # Without a placebo and a positive control no edited run is believed.
+                    _require_made(int(states[edits.PLACEBO]))
                 facts: Mapping[str, Any] = {}
                 if probe.intervention.joint != "alone":
                     rows = answer[f"{name}.partners"][row]
