@@ -41,7 +41,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
         `loads`: where weights came from;
         `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each, and
-        `sequence`: all of them in order; `forwards`, `seeds`, `seed_values`; `inputs`: see `ledger_inputs`,
+        `sequence`: all of them in order; `forwards`, `seeds`, `unseeded`: places, `seed_values`; `inputs`: see `ledger_inputs`,
         `inputs_digest`: one hash over all prompts; `files`: of the bundle, in the order of their first use;
         `edited_outputs`: one hash over the outputs of edited forwards; `poisoned`: values replaced;
         `other_edits`: interventions without hooks; `unobserved_share` of CPU time, None when unknown.
@@ -62,6 +62,9 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "other_edits": _other_edits(ledger),
         "unobserved_share": unobserved_share(ledger),
         "seeds": sum(seed.given for seed in ledger.seeds),
+        "unseeded": list(
+            dict.fromkeys("".join(seed.calls[:1]) for seed in ledger.seeds if not seed.given)
+        )[:MAX_PLACES],
         "seed_values": len({seed.value for seed in ledger.seeds if seed.given}),
         "inputs": inputs_of(ledger),
         "files": [[use.path, use.mode] for use in ledger.files[:MAX_FILES]],

@@ -40,7 +40,7 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 4
+RERUN_FORMAT = 5
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENVIRONMENTS = "environments"
 """Folder beside the evidence store that holds private environments."""
