@@ -19,6 +19,7 @@ from pytest_mecheval.errors import BundleError, UsageError
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.runner import Request
 from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
@@ -65,7 +66,12 @@ class LoadedBundle:
 
 
 def load(
-    path: Path, claims_path: Path | None, name: str, salt: str, sandbox: str = "auto"
+    path: Path,
+    claims_path: Path | None,
+    name: str,
+    salt: str,
+    sandbox: str = "auto",
+    limits: Limits | None = None,
 ) -> tuple[LoadedBundle | None, list[str]]:
     """Read a bundle and its claim file.
 
@@ -75,6 +81,7 @@ def load(
         name: for folders and modules.
         salt: changes which fresh prompts are drawn.
         sandbox: which isolation runs of the bundle's own scripts use.
+        limits: how much one such run may use; None for the defaults.
 
     Returns:
         The loaded bundle and no problems, or None and every problem found.
@@ -92,7 +99,7 @@ def load(
     claim_file, problems = problems_of(where, bundle)
     if claim_file is None:
         return None, problems
-    sources, found = _sources(bundle, claim_file, salt, sandbox)
+    sources, found = _sources(bundle, claim_file, salt, sandbox, limits or Limits())
     bound, unbound = _bind(claim_file, sources)
     problems += [f"{where.name}: {text}" for text in (*found, *unbound)]
     if problems:
@@ -112,7 +119,7 @@ def load(
 
 
 def _sources(
-    bundle: Bundle, claim_file: ClaimFile, salt: str, sandbox: str
+    bundle: Bundle, claim_file: ClaimFile, salt: str, sandbox: str, limits: Limits
 ) -> tuple[Sources, list[str]]:
     """Model and tasks; problems are mistakes in the claim file, not what the bundle lacks."""
     problems = []
@@ -134,7 +141,8 @@ def _sources(
         problems.append("subject.model: missing; name loader, config and weights")
     model = model_source(bundle.root, claim_file.subject.model)
     files = tuple(file.path for file in bundle.files)
-    return Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox), problems
+    sources = Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox, limits)
+    return sources, problems
 
 
 def _bind(

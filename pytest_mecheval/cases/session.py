@@ -100,9 +100,8 @@ class Session:
         root = (folder / bundle).resolve()
         if root not in self._ejected:
             (name,) = folder_names([root], folder)
-            loaded, problems = load(
-                root, folder / claims, name, self.settings.salt, self.settings.sandbox
-            )
+            chosen = (self.settings.salt, self.settings.sandbox, self.settings.limits)
+            loaded, problems = load(root, folder / claims, name, *chosen)
             if loaded is None:
                 raise UsageError("\n".join(problems))
             self._ejected[root] = loaded
@@ -245,7 +244,8 @@ def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:
     names = folder_names(settings.bundles, settings.invocation_dir)
     loaded, problems = [], []
     for path, claims, name in zip(settings.bundles, settings.claim_files, names, strict=True):
-        bundle, found = load(path, claims, name, settings.salt, settings.sandbox)
+        chosen = (settings.salt, settings.sandbox, settings.limits)
+        bundle, found = load(path, claims, name, *chosen)
         problems += found
         if bundle is not None:
             loaded.append(bundle)

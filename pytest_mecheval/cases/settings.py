@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_mecheval.errors import UsageError
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.wire import digest
 
 HASH_LENGTH = 6
@@ -26,6 +27,8 @@ class Settings:
     salt: str
     sandbox: str
     """Isolation for the bundle's own scripts."""
+    limits: Limits
+    """How much one run of such a script may use."""
     frozen: bool
     inconclusive: Literal["fail", "skip"]
     jobs: int
@@ -76,6 +79,7 @@ def read_settings(
         evidence=_absolute(invocation_dir, option.mecheval_evidence),
         salt=option.mecheval_salt,
         sandbox=option.mecheval_sandbox,
+        limits=_limits(option.mecheval_script_seconds),
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
         jobs=option.mecheval_jobs,
@@ -83,6 +87,10 @@ def read_settings(
         invocation_dir=invocation_dir,
         session_id=session_id,
     )
+
+
+def _limits(seconds: int | None) -> Limits:
+    return Limits() if seconds is None else Limits(cpu_s=seconds, wall_s=seconds)
 
 
 def _absolute(start: Path, text: str) -> Path:

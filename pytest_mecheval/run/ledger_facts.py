@@ -9,6 +9,9 @@ from pytest_mecheval.sandbox.ledger_rows import Edit, Forward
 
 MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
+MAX_ATTEMPTS = 20
+"""Different attempts kept."""
+MAX_DETAIL = 80
 MAX_PLACES = 3
 """Places kept per site and kind of change."""
 
@@ -34,11 +37,21 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "reads": _reads(ledger),
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
         "numbers": _numbers(ledger),
-        "attempts": sorted({attempt.event for attempt in ledger.attempts}),
+        "attempts": _attempts(ledger),
         "failed_cells": [
             f"{cell.notebook}:cell{cell.cell}: {cell.error}" for cell in ledger.cells if cell.error
         ],
     }
+
+
+def _attempts(ledger: Ledger) -> list[str]:
+    """What the bundle's code asked for beyond its own process, each with the line that asked."""
+    found = [
+        f"{attempt.event} {attempt.detail[:MAX_DETAIL]} ({attempt.calls[0]})"
+        for attempt in ledger.attempts
+        if attempt.calls
+    ]
+    return list(dict.fromkeys(found))[:MAX_ATTEMPTS]
 
 
 def _prompts(ledger: Ledger, forwards: Iterable[Forward]) -> int:

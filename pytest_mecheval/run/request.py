@@ -29,6 +29,7 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
                     sources.files,
                     step.probe,
                     sources.sandbox,
+                    sources.limits,
                 )
                 for step in steps
                 if isinstance(step.probe, Rerun)

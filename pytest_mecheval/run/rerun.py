@@ -1,6 +1,6 @@
 """Runs a bundle's own script once in the sandbox, and turns what it really did into plain facts.
 
-The script sees a scratch copy of the bundle without its results, so a number must be made again. Facts
+The script sees a scratch copy of the bundle (`run.copying`), in which a number must be made again. Facts
 come from the runtime ledger; they are testimony and never support a causal claim about the model.
 """
 
@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from filelock import FileLock
 from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.run.copying import copy_bundle
 from pytest_mecheval.run.ledger_facts import facts_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
 from pytest_mecheval.sandbox.backends import choose
@@ -39,11 +40,10 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 1
+RERUN_FORMAT = 2
 """Raised whenever a rerun's facts change meaning; part of every address."""
+NO_CACHES = shutil.ignore_patterns("__pycache__")
 ENTRY_SUFFIXES = (".py", ".ipynb")
-RESULTS = "results"
-"""Left out of the copy: a stored number proves nothing."""
 STDERR_SHOWN = 400
 """Characters of the last words of a script that failed."""
 
@@ -62,12 +62,14 @@ class Script:
     """Which script or notebook, and what is done to the weights it loads."""
     sandbox: str = "auto"
     """Backend by name."""
+    limits: Limits = field(default_factory=Limits)
+    """How much one run may use."""
 
     def address(self, backend: str) -> str:
         """Where the run's record lives."""
         version = sys.version_info[:3]
-        probe = dataclasses.asdict(self.probe)
-        return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version])
+        probe, limits = dataclasses.asdict(self.probe), dataclasses.asdict(self.limits)
+        return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version, limits])
 
 
 def rerun(script: Script, store: Path) -> Measurement:
@@ -102,14 +104,15 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 
 
 def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
-    workshop = Path(tempfile.mkdtemp(prefix="mecheval-"))
+    # Names in the script's reach say nothing about who runs it, or why.
+    workshop = Path(tempfile.mkdtemp(prefix="run-"))
     try:
         scratch, logs = workshop / "scratch", workshop / "logs"
         bundle = scratch / "bundle"
-        _copy(script, bundle)
+        left_out = copy_bundle(script.root, script.files, bundle)
         # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
         ledger, nonce = scratch / "ledger.jsonl", secrets.token_hex(16)
-        tracer = _tracer()
+        tracer = Path(shutil.copytree(_tracer(), workshop / "start", ignore=NO_CACHES))
         python = Path(sys.executable)
         argv = (
             str(python),
@@ -127,13 +130,14 @@ def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
                 scratch=scratch,
                 read_only=(*interpreter_paths(python), tracer),
                 environment=scrubbed(scratch, python=python),
-                limits=Limits(),
+                limits=script.limits,
                 cwd=bundle,
             ),
             logs,
         )
         facts = facts_of(read_ledger(ledger, nonce))
-        return {**facts, **_ending(outcome)}
+        ending = _ending(outcome)
+        return {**facts, **ending, "notes": [*left_out, *ending["notes"]]}
     finally:
         remove_tree(workshop)
 
@@ -149,15 +153,6 @@ def _ending(outcome: Outcome) -> Mapping[str, Any]:
         "isolation": outcome.isolation.described(),
         "notes": list(outcome.notes),
     }
-
-
-def _copy(script: Script, target: Path) -> None:
-    (target / RESULTS).mkdir(parents=True)
-    for relative in script.files:
-        if relative.split("/", 1)[0] != RESULTS:
-            place = target / relative
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stated_file(script.root, relative), place)
 
 
 def _tracer() -> Path:

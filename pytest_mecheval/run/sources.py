@@ -1,13 +1,14 @@
 """Where a bundle's model and prompts come from, resolved to files; what cannot be resolved says why."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_mecheval.bundle.model_files import check_weights, files_digest, hub_config, read_shape
 from pytest_mecheval.bundle.reading import hash_file, stated_file
 from pytest_mecheval.bundle.subject import ModelSection, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.vocabulary import ModelShape, Tier
 from pytest_mecheval.wire import DataRef, Document, Job, ModelRef, PlanStep, Rerun
 
@@ -53,6 +54,8 @@ class Sources:
     """Relative paths a rerun may see."""
     sandbox: str = "auto"
     """Which isolation reruns use."""
+    limits: Limits = field(default_factory=Limits)
+    """How much one rerun may use."""
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
         """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""

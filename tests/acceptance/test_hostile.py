@@ -1,0 +1,130 @@
+"""Hostile bundles: the host stays untouched, nothing passes, nothing hangs, and the report says what was tried."""
+
+import os
+import time
+
+import pytest
+from auditing import Audited, expected
+from hostile_files import CANARY, Host, copy, plant_special_files
+
+from pytest_mecheval.sandbox.backends import available
+
+BACKENDS = [backend.name for backend in available()]
+pytestmark = pytest.mark.skipif(not BACKENDS, reason="no sandbox works on this machine")
+
+BUNDLES = ("hostile_verdict", "hostile_host", "hostile_files")
+SCRIPT_SECONDS = 12
+"""Longest a script may run here; only `never_ends.py` needs more than two."""
+SESSION_SECONDS = 120
+ATTEMPTED = {
+    "hostile_verdict": {
+        "blindfold": "sys.settrace",
+        "crash-hard": "",
+        "forge-rows": "open outside",
+    },
+    "hostile_host": {
+        "read-secrets": "open outside",
+        "write-outside": "open outside",
+        "reach-network": "socket.connect",
+        "touch-processes": "os.kill",
+        "leave-daemon": "os.fork",
+        "many-processes": "os.fork",
+    },
+    "hostile_files": {"native-code": "native.so: native code, left out of the run"},
+}
+"""What the notes of a claim must name; the rest cannot be known, or is no attempt to get out."""
+
+
+class Attack:
+    """One run of the product on one hostile bundle with one backend."""
+
+    def __init__(self, name: str, backend: str, folder) -> None:
+        self.name, self.backend, self.folder = name, backend, folder
+        bundle = copy(name, folder)
+        self.marker = folder / "host_was_touched"
+        self.host = Host(folder, bundle)
+        if name == "hostile_files":
+            plant_special_files(bundle, self.host.secret, self.marker)
+            self.host.before = self.host.files()
+        work = folder / "run"
+        work.mkdir()
+        began = time.monotonic()
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in self.host.environment.items():
+                patch.setenv(variable, value)
+            self.run = Audited(
+                str(bundle),
+                work,
+                f"--mecheval-sandbox={backend}",
+                f"--mecheval-script-seconds={SCRIPT_SECONDS}",
+            )
+        self.seconds = time.monotonic() - began
+        self.victim_lives = self.host.victim.poll() is None
+        self.left_over = self.host.left_over()
+        self.host.close()
+
+
+@pytest.fixture(
+    scope="module", params=[(name, backend) for backend in BACKENDS for name in BUNDLES], ids=str
+)
+def attack(request, tmp_path_factory):
+    name, backend = request.param
+    return Attack(name, backend, tmp_path_factory.mktemp("attack"))
+
+
+def test_no_claim_is_supported_and_each_falls_for_its_reason(attack):
+    wanted = expected(f"fixtures/{attack.name}")
+    decisions = {d["claim"]: d for d in attack.run.document["decisions"]}
+    found = {claim: (d["verdict"], d.get("code", "")) for claim, d in decisions.items()}
+    for claim, truth in wanted.items():
+        verdict, code = found[claim]
+        assert (verdict, truth.get("code", code)) == (truth["verdict"], code), claim
+    assert set(found) == set(wanted)
+    assert "SUPPORTED" not in {verdict for verdict, _ in found.values()}
+
+
+def test_the_run_fails_and_does_not_hang(attack):
+    assert attack.run.process.returncode == 1, attack.run.process.stdout[-3000:]
+    assert attack.seconds < SESSION_SECONDS
+
+
+def test_files_of_the_host_are_untouched(attack):
+    after = attack.host.files()
+    changed = {
+        path
+        for path in after.keys() | attack.host.before.keys()
+        if after.get(path) != attack.host.before.get(path)
+    }
+    assert not changed
+    assert not attack.marker.exists()
+    assert not os.path.lexists(f"{os.path.dirname(os.__file__)}/hostile_marker.pth")
+
+
+def test_processes_and_listeners_of_the_host_are_untouched(attack):
+    assert attack.victim_lives
+    assert attack.left_over == []
+    assert attack.host.heard == []
+
+
+def test_no_secret_gets_into_any_output(attack):
+    assert CANARY not in attack.run.process.stdout + attack.run.process.stderr
+    for path in (attack.folder / "run").rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path
+
+
+def test_the_report_says_what_was_attempted(attack):
+    notes = {d["claim"]: " | ".join(d["notes"]) for d in attack.run.document["decisions"]}
+    for claim, said in ATTEMPTED[attack.name].items():
+        assert said in notes[claim], claim
+
+
+def test_the_report_says_which_isolation_was_in_force(attack):
+    assert attack.backend in {
+        isolation["backend"] for isolation in attack.run.document["isolations"].values()
+    }
+
+
+def test_every_vector_is_named():
+    for name in BUNDLES:
+        assert all(truth["vector"] for truth in expected(f"fixtures/{name}").values())
