@@ -18,6 +18,8 @@ COMMANDS = (
     "new-check",
     "kinds",
     "restamp",
+    "decide",
+    "diff",
 )
 """In the order of the help text; each is a module of `pytest_mecheval.commands`."""
 

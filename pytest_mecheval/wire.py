@@ -216,13 +216,21 @@ def load_job(body: Mapping[str, Any]) -> Job:
     Raises:
         KeyError, TypeError: the document was not written by this version.
     """
-    step = body["step"]
     return Job(
-        step=PlanStep(Slice(**step["slice"]), load_probe(step["probe"])),
+        step=load_step(body["step"]),
         model=ModelRef(**body["model"]),
         data=DataRef(**body["data"]),
         salt=body["salt"],
     )
+
+
+def load_step(body: Mapping[str, Any]) -> PlanStep:
+    """A plan step rebuilt from parsed JSON.
+
+    Raises:
+        KeyError, TypeError: the document was not written by this version.
+    """
+    return PlanStep(Slice(**body["slice"]), load_probe(body["probe"]))
 
 
 def load_probe(body: Mapping[str, Any]) -> Probe:

@@ -16,7 +16,7 @@ from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report import allure_case
 from pytest_mecheval.report.decisions import decision_document, json_text
 from pytest_mecheval.report.failure import headline, outcome_text
-from pytest_mecheval.report.outcome import Outcome, outcome
+from pytest_mecheval.report.outcome import Outcome, isolation_of, outcome
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.vocabulary import Rung, Verdict
 from pytest_mecheval.wire import write_atomically
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 VERDICT_PROPERTY = "mecheval_verdict"
 CLAIM_PROPERTY = "mecheval_claim"
+KIND_PROPERTY = "mecheval_kind"
+DIMENSION_PROPERTY = "mecheval_dimension"
 ERROR_PROPERTY = "mecheval_error"
 STALE = "stale: the test's arguments differ from the claim file, and the claim file was used"
 _KIND = re.compile(r"[a-z][a-z_]*")
@@ -54,6 +56,8 @@ class Audit:
         try:
             loaded, entry = self._session.entry_of(self._item)
             self._note(CLAIM_PROPERTY, f"{loaded.name}/{entry.case.id}")
+            self._note(KIND_PROPERTY, entry.case.kind)
+            self._note(DIMENSION_PROPERTY, str(entry.case.dimension))
             notes = () if _same(entry, kind, arguments) else (STALE,)
             decided, evidence = self._decide(loaded, entry, notes)
         except MechevalError as error:
@@ -82,20 +86,15 @@ class Audit:
             tier=loaded.sources.tier(bound.steps),
             notes=(*decision.notes, *isolation(evidence), *runner.repaired(entry.request), *notes),
         )
-        addresses = [job.address for job in entry.request.jobs.values()]
         decided = outcome(
-            bound.claim, bound.check, decision, addresses=addresses, evidence=evidence
+            bound.claim, bound.check, decision, subject=bound.subject, evidence=evidence
         )
         return decided, evidence
 
 
 def isolation(evidence: Evidence) -> tuple[str, ...]:
-    """What protected this machine while the bundle's scripts ran."""
-    backends = {
-        measurement.facts["isolation"]["backend"]
-        for measurement in evidence.measurements.values()
-        if "isolation" in measurement.facts
-    }
+    """What protected this machine while the bundle's scripts ran, as notes."""
+    backends = {str(each["backend"]) for each in isolation_of(evidence)}
     return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
 
 
@@ -119,6 +118,7 @@ def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:
         quote=claim.quote.text,
         spec=dict(claim.spec),
         decision=decision,
+        unavailable=entry.reason,
     )
 
 

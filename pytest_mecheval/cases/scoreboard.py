@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 
 from pytest_mecheval import __version__
+from pytest_mecheval.cases.audit import stated_outcome
 from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
-from pytest_mecheval.report.decisions import read_document, write_decisions
+from pytest_mecheval.report.artefacts import DECISIONS, clear_artefacts, write_artefacts
+from pytest_mecheval.report.origins import origins_document
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
+from pytest_mecheval.report.reading import read_document
 from pytest_mecheval.report.terminal import WIDEST, write_summary
 from pytest_mecheval.vocabulary import Verdict
 
@@ -41,7 +45,7 @@ class Scoreboard:
         """Forget the decisions of earlier runs, so that none of them is taken for one of this run."""
         for loaded in self.bundles:
             shutil.rmtree(self.folder(loaded) / "decisions", ignore_errors=True)
-            (self.folder(loaded) / "decisions.json").unlink(missing_ok=True)
+            clear_artefacts(self.folder(loaded))
 
     def decided(self, loaded: LoadedBundle, entry: Entry, node_id: str) -> None:
         """A case came to a decision, which lies on disk."""
@@ -67,12 +71,16 @@ class Scoreboard:
             claims_hash=loaded.claims_sha256,
             salt=self.settings.salt,
             outcomes=tuple(self._outcomes(loaded)),
-            untested={
-                entry.case.id: entry.reason
-                for entry in loaded.entries.values()
-                if entry.bound is None
-            },
+            unchecked=tuple(
+                stated_outcome(entry) for entry in loaded.entries.values() if entry.bound is None
+            ),
             versions=dict(_versions()),
+            path=_relative(loaded.bundle.root, self.settings.invocation_dir),
+            sources=origins_document(
+                loaded.sources.model.ref,
+                {name: task.ref for name, task in loaded.sources.tasks.items() if task.ref},
+            ),
+            sandbox=self.settings.sandbox,
         )
 
     def _outcomes(self, loaded: LoadedBundle) -> Iterator[Outcome]:
@@ -91,9 +99,9 @@ class Scoreboard:
         return outcome(bound.claim, bound.check, problem=self._problems.get(key, ""))
 
     def write(self) -> None:
-        """Write `decisions.json` of every bundle."""
+        """Write the artefacts of every bundle."""
         for loaded, report in zip(self.bundles, self.reports, strict=True):
-            write_decisions(self.folder(loaded) / "decisions.json", report)
+            write_artefacts(self.folder(loaded), report)
 
     def summarise(self, terminal: Any, results: str = "") -> None:
         """The summary of every bundle that had a case run; `results` is where Allure's lie."""
@@ -103,7 +111,7 @@ class Scoreboard:
             terminal.section(f"mecheval {loaded.name}", sep="-")
             start = self.settings.invocation_dir
             paths = {
-                "decisions": shown(self.folder(loaded) / "decisions.json", start),
+                "decisions": shown(self.folder(loaded) / DECISIONS, start),
                 "test modules": shown(self.folder(loaded) / "tests", start),
             }
             if results:
@@ -139,9 +147,14 @@ class Scoreboard:
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
 
 
+def _relative(path: Path, start: Path) -> str:
+    return path.relative_to(start).as_posix() if path.is_relative_to(start) else ""
+
+
 def _versions() -> Iterator[tuple[str, str]]:
     """Installed versions, read from package metadata without importing anything."""
     yield "pytest-mecheval", __version__
+    yield "python", platform.python_version()
     for name in _REPORTED_VERSIONS:
         try:
             yield name, importlib.metadata.version(name)

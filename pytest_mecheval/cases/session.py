@@ -44,8 +44,9 @@ class Session:
         workplace = Workplace(
             settings.evidence, settings.session_id, slots=settings.jobs, threads=settings.threads
         )
-        self.progress = Progress(workplace.session, terminal_writer(config))
-        self.runner = Runner(workplace, self.progress.look if self.is_controller else None)
+        write = terminal_writer() if self.is_controller else None
+        self.progress = Progress(workplace.session, write) if write else None
+        self.runner = Runner(workplace)
         self.scoreboard = Scoreboard(self.bundles, settings)
         self._modules = {
             module_name(loaded.name, dimension): loaded
@@ -162,12 +163,13 @@ class Session:
 
     def starting(self) -> None:
         """The run begins."""
-        if self._leads_workers:
+        if self.progress:
             self.progress.watch()
 
     def stopping(self) -> None:
         """All tests are done: nobody should start measuring any more."""
-        self.progress.end()
+        if self.progress:
+            self.progress.end()
         if self._leads_workers:
             self.runner.stop()
 
@@ -191,7 +193,8 @@ class Session:
 
     def close(self) -> None:
         """Leave no process and no thread behind, whatever happened."""
-        self.progress.end()
+        if self.progress:
+            self.progress.end()
         self.runner.close(wait=False)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mecheval.errors import MechevalError
-from pytest_mecheval.wire import PlanStep
+from pytest_mecheval.wire import PlanStep, Record, digest
 
 Values = NDArray[np.float64]
 
@@ -25,6 +25,10 @@ class Measurement:
     """Numeric deviation between two computation paths, metric's unit."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    address: str = ""
+    """Where its record lies in the evidence store; empty when it has none."""
+    content: str = ""
+    """Hash of everything a decision can read of it: the same address may hold other numbers one day."""
 
 
 class MissingEvidence(MechevalError):
@@ -60,6 +64,36 @@ class Evidence:
     def tolerance(self) -> float:
         """Largest numeric deviation over all measurements."""
         return max((m.tolerance for m in self.measurements.values()), default=0.0)
+
+
+VOLATILE_FACTS = frozenset({"isolation", "seconds"})
+"""Facts of a rerun that are about this machine and this moment; no decision reads them."""
+
+
+def measured(record: Record, provenance: Mapping[str, Any] | None = None) -> Measurement:
+    """A stored record as decisions read it.
+
+    Args:
+        record: verified by the store.
+        provenance: instead of the record's own.
+    """
+    values = np.asarray(record.values, dtype=np.float64)
+    return Measurement(
+        values=unit_means(values, np.asarray(record.clusters, dtype=np.int64)),
+        exhaustive=record.exhaustive,
+        tolerance=record.tolerance,
+        facts=record.facts,
+        provenance=record.provenance if provenance is None else provenance,
+        address=record.address,
+        content=content_hash(record),
+    )
+
+
+def content_hash(record: Record) -> str:
+    """Hex SHA-256 of what decisions can read of a record."""
+    facts = {key: value for key, value in record.facts.items() if key not in VOLATILE_FACTS}
+    body = [record.values, record.clusters, record.exhaustive, record.tolerance, facts]
+    return digest([*body, record.unavailable])
 
 
 def unit_means(values: Values, clusters: NDArray[np.int64]) -> Values:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_mecheval.errors import MechevalError
@@ -22,6 +23,10 @@ class EvidenceStore:
         """Where the job's record is or will be."""
         return record_path(self.folder, job.address)
 
+    def address_path(self, address: str) -> Path:
+        """Where the record of an address is or will be."""
+        return record_path(self.folder, address)
+
     def holds(self, job: Job) -> bool:
         """Whether there is a file for this job; cheap, says nothing about its content."""
         return self.path(job).exists()
@@ -32,7 +37,19 @@ class EvidenceStore:
         Raises:
             DamagedRecord: the file is no record of this job.
         """
-        path = self.path(job)
+        return self._read(self.path(job), lambda record: _problem(record, job))
+
+    def read_address(self, address: str) -> Record | None:
+        """The record at an address that no job leads to (a rerun, a document), or None.
+
+        Raises:
+            DamagedRecord: the file is no record of this address.
+        """
+        return self._read(
+            record_path(self.folder, address), lambda record: _misplaced(record, address)
+        )
+
+    def _read(self, path: Path, problem_of: Callable[[Record], str]) -> Record | None:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -41,7 +58,7 @@ class EvidenceStore:
             raise DamagedRecord(f"{path}: cannot be read: {error}") from error
         try:
             record = load_record(json.loads(text))
-            problem = _problem(record, job)
+            problem = problem_of(record)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DamagedRecord(f"{path}: no complete record: {error!r}") from error
         if problem:
@@ -53,11 +70,16 @@ class EvidenceStore:
         self.path(job).unlink(missing_ok=True)
 
 
+def _misplaced(record: Record, address: str) -> str:
+    """What contradicts the place the record was found at, or an empty text."""
+    return "" if record.address == address else f"holds the record of {str(record.address)[:12]}"
+
+
 def _problem(record: Record, job: Job) -> str:
     """What contradicts the job, or an empty text."""
     n, where = len(record.values), job.step.slice
-    if record.address != job.address:
-        return f"holds the record of {str(record.address)[:12]}"
+    if problem := _misplaced(record, job.address):
+        return problem
     if not all(type(value) in (float, int) for value in record.values):
         return "a value is not a number"
     if not all(type(value) is int for value in record.clusters):

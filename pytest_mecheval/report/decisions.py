@@ -1,22 +1,29 @@
-"""Decisions as JSON documents: one per claim, lossless both ways, and `decisions.json` for a bundle.
+"""Decisions as JSON documents: one per claim, and `decisions.json` for a bundle; nothing is lost in them.
 
-`decisions.json` has the same bytes on every run with the same bundle, claims, salt and versions, except
-for its `run` block, which holds what differs by nature (seconds, workers, date).
+Every other artefact is made from the same `BundleReport`, and `reading.read_report` gives it back, so
+reports can be made again and verdicts decided again without pytest, without the bundle and offline.
+
+`decisions.json` has the same bytes on every run with the same bundle, claims, evidence, salt and versions,
+except for its `run` block, which holds what differs by nature (seconds, workers, date).
 """
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
-from pytest_mecheval.report.outcome import BundleReport, Outcome, State, encode_float, plain_json
+from pytest_mecheval.evidence.decision import Decision
+from pytest_mecheval.report.jsonable import encode_float, plain_json
+from pytest_mecheval.report.outcome import BundleReport, Outcome
 from pytest_mecheval.report.scores import coverage, dimension_scores, family
-from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
-from pytest_mecheval.wire import write_atomically
+from pytest_mecheval.vocabulary import Tier
+from pytest_mecheval.wire import digest
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a field of these documents changes its meaning."""
+TABLES = ("records", "subjects", "isolations")
+"""What many claims share, by hash: written once per document."""
+KEY_LENGTH = 16
+"""Hexadecimal digits of a table's keys; records have their full address."""
 VOLATILE = frozenset(
     {"controls", "finished", "pid", "seconds", "slower_because", "started", "threads", "worker"}
 )
@@ -24,27 +31,66 @@ VOLATILE = frozenset(
 
 
 def decision_document(outcome: Outcome) -> dict[str, Any]:
-    """One outcome as plain JSON; `read_document` gives the outcome back."""
-    decision = outcome.decision
+    """One outcome as plain JSON with all it refers to; `reading.read_document` gives the outcome back."""
+    return _body(outcome) | _tables([outcome])
+
+
+def _body(outcome: Outcome) -> dict[str, Any]:
+    """One outcome, with keys into the tables for what it shares with others."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "claim": outcome.claim,
         "kind": outcome.kind,
         "dimension": str(outcome.dimension),
         "headline": outcome.headline,
-        "quote": {"file": outcome.file, "line": outcome.line, "text": outcome.quote},
+        "quote": _quote(outcome),
         "spec": plain_json(outcome.spec),
         "operationalised": list(outcome.operationalised),
         "state": str(outcome.state),
         "verdict": outcome.word,
-        "evidence": list(outcome.evidence),
+        "evidence": [
+            {"address": record.address, "task": record.step["slice"]["task"]}
+            for record in outcome.records
+        ],
+        "unavailable": outcome.unavailable,
+        "subject": key_of(outcome.subject),
+        "isolation": [key_of(each) for each in outcome.isolation],
         "provenance": plain_json(outcome.provenance),
     }
     if outcome.problem:
         document["problem"] = outcome.problem
-    if decision is not None:
-        document |= _decision_fields(decision)
+    if outcome.decision is not None:
+        document |= _decision_fields(outcome.decision)
     return document
+
+
+def _quote(outcome: Outcome) -> dict[str, Any]:
+    return {"file": outcome.file, "line": outcome.line, "text": outcome.quote}
+
+
+def key_of(body: Mapping[str, Any]) -> str:
+    """The key of a table entry; empty for an empty one, which is in no table."""
+    return digest(body)[:KEY_LENGTH] if body else ""
+
+
+def _tables(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
+    for outcome in outcomes:
+        for record in outcome.records:
+            tables["records"].setdefault(
+                record.address, {"content": record.content, "step": _without_task(record.step)}
+            )
+        if outcome.subject:
+            tables["subjects"].setdefault(key_of(outcome.subject), outcome.subject)
+        for each in outcome.isolation:
+            tables["isolations"].setdefault(key_of(each), each)
+    return tables
+
+
+def _without_task(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step as addresses see it: what a claim file calls a task changes no measurement."""
+    place = {name: value for name, value in step["slice"].items() if name != "task"}
+    return {"slice": place, "probe": step["probe"]}
 
 
 def _decision_fields(decision: Decision) -> dict[str, Any]:
@@ -83,69 +129,6 @@ def _optional(value: float | None) -> float | str | None:
     return None if value is None else encode_float(value)
 
 
-def read_document(document: Mapping[str, Any]) -> Outcome:
-    """The outcome a document was written from.
-
-    Raises:
-        KeyError, TypeError, ValueError: the document was not written by this version.
-    """
-    if document["format"] != FORMAT:
-        raise ValueError(f"decision document has format {document['format']}, need {FORMAT}")
-    state = State(document["state"])
-    return Outcome(
-        claim=document["claim"],
-        kind=document["kind"],
-        dimension=Dimension(document["dimension"]),
-        file=document["quote"]["file"],
-        line=document["quote"]["line"],
-        quote=document["quote"]["text"],
-        spec=document["spec"],
-        decision=_read_decision(document) if state is State.DECIDED else None,
-        state=state,
-        problem=document.get("problem", ""),
-        headline=document["headline"],
-        operationalised=tuple(document["operationalised"]),
-        evidence=tuple(document["evidence"]),
-        provenance=document["provenance"],
-    )
-
-
-def _read_decision(document: Mapping[str, Any]) -> Decision:
-    estimate, shams = document["estimate"], document["shams"]
-    return Decision(
-        verdict=Verdict(document["verdict"]),
-        code=document["code"],
-        measured=document["measured"],
-        needed=document["needed"],
-        rung=Rung(document["rung"]),
-        tier=Tier(document["tier"]),
-        estimate=None
-        if estimate is None
-        else Estimate(
-            value=float(estimate["value"]),
-            lower=float(estimate["lower"]),
-            upper=float(estimate["upper"]),
-            alpha=float(estimate["alpha"]),
-            n=estimate["n"],
-            unit=estimate["unit"],
-            method=estimate["method"],
-        ),
-        threshold=_read_optional(document["threshold"]),
-        controls=tuple(
-            Control(control["name"], float(control["value"])) for control in document["controls"]
-        ),
-        shams=None
-        if shams is None
-        else Shams(shams["passed"], shams["tried"], tuple(shams["names"])),
-        p_value=_read_optional(document["p_value"]),
-        notes=tuple(document["notes"]),
-    )
-
-
-def _read_optional(value: float | str | None) -> float | None:
-    return None if value is None else float(value)
-
-
 def bundle_document(report: BundleReport, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The content of `decisions.json`.
 
@@ -153,49 +136,73 @@ def bundle_document(report: BundleReport, run: Mapping[str, Any] | None = None) 
         report: all outcomes of one bundle, in any order.
         run: what differs between equal runs (seconds, workers, date); goes to the `run` block.
     """
+    outcomes = report.sorted_outcomes()
     decisions, volatile = [], {}
-    for outcome in report.sorted_outcomes():
-        document = decision_document(outcome)
+    for outcome in outcomes:
+        document = _body(outcome)
         document["provenance"], moved = _split_volatile(document["provenance"])
         decisions.append(document)
         if moved:
             volatile[outcome.claim] = moved
-    outcomes = report.sorted_outcomes()
-    tested = coverage(outcomes, len(report.untested))
-    statement = family(outcomes)
+    tested = coverage(outcomes, len(report.unchecked))
     return {
         "format": FORMAT,
-        "bundle": {"name": report.bundle, "sha256": report.bundle_hash},
+        "bundle": {"name": report.bundle, "sha256": report.bundle_hash, "path": report.path},
         "claims_file": {"name": report.claims_file, "sha256": report.claims_hash},
         "salt": report.salt,
+        "sandbox": report.sandbox,
         "versions": plain_json(report.versions),
+        "sources": plain_json(report.sources),
         "coverage": {"tested": tested.tested, "stated": tested.stated},
-        "scores": {
-            str(score.dimension): {
-                "supported": score.supported,
-                "decided": score.decided,
-                "share": score.share,
-                "lower": score.lower,
-                "upper": score.upper,
-                "level": score.level,
-            }
-            for score in dimension_scores(outcomes)
-        },
-        "family": {
-            "method": "Holm",
-            "alpha": statement.alpha,
-            "adjusted": {
-                claim: encode_float(p_value) for claim, p_value in statement.adjusted.items()
-            },
-            "supported": list(statement.supported),
-            "not_supported": list(statement.not_supported),
-            "statement": statement.sentence,
-        },
+        "tiers": {str(tier): count for tier, count in tier_counts(outcomes).items()},
+        "scores": _scores(outcomes),
+        "family": _family(outcomes),
         "decisions": decisions,
-        "untested": [
-            {"claim": claim, "reason": reason} for claim, reason in sorted(report.untested.items())
-        ],
+        "untested": [_untested(each) for each in report.sorted_unchecked()],
+        **_tables(outcomes),
         "run": plain_json({"provenance": volatile} | dict(run or {})),
+    }
+
+
+def tier_counts(outcomes: Iterable[Outcome]) -> dict[Tier, int]:
+    """How many tested claims rest on which tier, all tiers, the strongest first."""
+    tested = [each.decision.tier for each in outcomes if each.decision and each.tested]
+    return {tier: tested.count(tier) for tier in reversed(Tier)}
+
+
+def _scores(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    return {
+        str(score.dimension): {
+            "supported": score.supported,
+            "decided": score.decided,
+            "share": score.share,
+            "lower": score.lower,
+            "upper": score.upper,
+            "level": score.level,
+        }
+        for score in dimension_scores(outcomes)
+    }
+
+
+def _family(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    statement = family(outcomes)
+    return {
+        "method": "Holm",
+        "alpha": statement.alpha,
+        "adjusted": {claim: encode_float(p) for claim, p in statement.adjusted.items()},
+        "supported": list(statement.supported),
+        "not_supported": list(statement.not_supported),
+        "statement": statement.sentence,
+    }
+
+
+def _untested(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "claim": outcome.claim,
+        "kind": outcome.kind,
+        "dimension": str(outcome.dimension),
+        "quote": _quote(outcome),
+        "reason": outcome.unavailable,
     }
 
 
@@ -228,23 +235,3 @@ def json_text(document: Any) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text + "\n"
-
-
-def write_decisions(
-    path: Path, report: BundleReport, run: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Write `decisions.json` whole or not at all; returns what was written."""
-    document = bundle_document(report, run)
-    write_atomically(path, json_text(document))
-    return document
-
-
-def read_decisions(path: Path) -> tuple[Outcome, ...]:
-    """The outcomes of a `decisions.json`, sorted by claim id.
-
-    Raises:
-        OSError: the file cannot be read.
-        KeyError, TypeError, ValueError: it was not written by this version.
-    """
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return tuple(read_document(body) for body in document["decisions"])

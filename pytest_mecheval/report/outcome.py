@@ -5,15 +5,16 @@ only, so a worker process can send it to the controller and every report shows t
 """
 
 import enum
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pytest_mecheval.checks.check import AnyCheck
+from pytest_mecheval.checks.check import AnyCheck, Subject
 from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
+from pytest_mecheval.report.jsonable import plain_json
+from pytest_mecheval.report.subjects import subject_document
 from pytest_mecheval.vocabulary import Dimension, Verdict
 
 DISTINCT_VALUES = 8
@@ -30,6 +31,18 @@ class State(enum.StrEnum):
     """Deselected, or the session ended first."""
     ERROR = "error"
     """Our own failure; never a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUse:
+    """One stored record that a decision read."""
+
+    address: str
+    """Where it lies in the evidence store: hash of everything that was asked for."""
+    content: str
+    """Hash of what was found there, so that damage and drift are seen."""
+    step: Mapping[str, Any]
+    """Plain JSON: the plan step it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +67,14 @@ class Outcome:
     headline: bool = False
     operationalised: tuple[str, ...] = ()
     """Spec fields the evaluator filled in."""
-    evidence: tuple[str, ...] = ()
-    """Content addresses of the records the decision read, sorted."""
+    records: tuple["RecordUse", ...] = ()
+    """Every record the decision read, in the order of its plan."""
+    unavailable: str = ""
+    """Why nothing could be measured; then there are no records, and the decision read this instead."""
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON: what the claim is about, as the decision saw it (`report.subjects`)."""
+    isolation: tuple[Mapping[str, Any], ...] = ()
+    """Plain JSON: what protected this machine while scripts of the bundle ran for this claim."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON: versions, device, controls, seconds."""
 
@@ -68,6 +87,11 @@ class Outcome:
     def source(self) -> str:
         """`logs/documentation.md:41`."""
         return f"{self.file}:{self.line}"
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Content addresses of the records the decision read, sorted."""
+        return tuple(sorted({record.address for record in self.records}))
 
     @property
     def tested(self) -> bool:
@@ -87,13 +111,34 @@ class BundleReport:
     salt: str
     """Decides which fresh prompts were drawn; printed so that everybody can draw them again."""
     outcomes: tuple[Outcome, ...]
-    untested: Mapping[str, str] = field(default_factory=dict)
-    """What the bundle states but nothing here tests (listed as not testable, plan steps): id to reason."""
+    unchecked: tuple[Outcome, ...] = ()
+    """What the bundle states but nothing here tests: listed as not testable, plan steps without a check."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    """The bundle's folder relative to where pytest was started; empty when it lies elsewhere."""
+    sources: Mapping[str, Any] = field(default_factory=lambda: {"model": None, "tasks": {}})
+    """Plain JSON: model and tasks as hashes and parameters; with a step and the salt they give an address."""
+    sandbox: str = ""
+    """Isolation that was asked for, such as `auto`."""
+
+    @property
+    def untested(self) -> Mapping[str, str]:
+        """Claim id to reason of everything that has no test."""
+        return {outcome.claim: outcome.unavailable for outcome in self.unchecked}
+
+    @property
+    def isolation(self) -> tuple[Mapping[str, Any], ...]:
+        """Every isolation in force while scripts of the bundle ran, each once."""
+        found = {repr(each): each for outcome in self.outcomes for each in outcome.isolation}
+        return tuple(found[key] for key in sorted(found))
 
     def sorted_outcomes(self) -> tuple[Outcome, ...]:
         """By claim id, whatever order the workers finished in."""
         return tuple(sorted(self.outcomes, key=lambda outcome: outcome.claim))
+
+    def sorted_unchecked(self) -> tuple[Outcome, ...]:
+        """By claim id."""
+        return tuple(sorted(self.unchecked, key=lambda outcome: outcome.claim))
 
 
 def outcome(
@@ -101,7 +146,7 @@ def outcome(
     check: AnyCheck,
     decision: Decision | None = None,
     *,
-    addresses: Iterable[str] = (),
+    subject: Subject | None = None,
     evidence: Evidence | None = None,
     problem: str = "",
 ) -> Outcome:
@@ -111,7 +156,7 @@ def outcome(
         claim: the claim as the claim file has it.
         check: its kind.
         decision: the decision with its tier filled in; None when there is none.
-        addresses: content addresses of the evidence the decision read.
+        subject: what the claim is about, as `decide` was given it.
         evidence: its measurements, whose provenance is merged.
         problem: what failed on our side.
     """
@@ -129,9 +174,30 @@ def outcome(
         problem=problem,
         headline=claim.headline,
         operationalised=tuple(sorted(claim.operationalised)),
-        evidence=tuple(sorted(set(addresses))),
+        records=_records(evidence) if evidence else (),
+        unavailable=evidence.unavailable if evidence else "",
+        subject=subject_document(subject) if subject else {},
+        isolation=isolation_of(evidence) if evidence else (),
         provenance=merged_provenance(evidence) if evidence else {},
     )
+
+
+def _records(evidence: Evidence) -> tuple[RecordUse, ...]:
+    return tuple(
+        RecordUse(measurement.address, measurement.content, plain_json(asdict(step)))
+        for step, measurement in evidence.measurements.items()
+        if measurement.address
+    )
+
+
+def isolation_of(evidence: Evidence) -> tuple[Mapping[str, Any], ...]:
+    """What protected this machine while the bundle's scripts ran, each kind of isolation once."""
+    found = [
+        plain_json(measurement.facts["isolation"])
+        for measurement in evidence.measurements.values()
+        if "isolation" in measurement.facts
+    ]
+    return tuple({repr(each): each for each in found}.values())
 
 
 def merged_provenance(evidence: Evidence) -> dict[str, Any]:
@@ -150,37 +216,3 @@ def merged_provenance(evidence: Evidence) -> dict[str, Any]:
         for key, values in seen.items()
     }
     return {"measurements": len(evidence.measurements)} | merged | largest
-
-
-def plain_json(value: Any) -> Any:
-    """The value in JSON types only: lists for tuples and sets, text for what JSON cannot say.
-
-    >>> plain_json({"a": (1, float("nan")), "b": Verdict.SUPPORTED})
-    {'a': [1, 'NaN'], 'b': 'SUPPORTED'}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, enum.Enum):
-        return plain_json(value.value)
-    if isinstance(value, str | bool | int | None):
-        return value
-    if isinstance(value, float):
-        return encode_float(value)
-    if isinstance(value, set | frozenset):
-        return sorted((plain_json(item) for item in value), key=repr)
-    if isinstance(value, list | tuple):
-        return [plain_json(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain_json(value.tolist())
-    return str(value)
-
-
-def encode_float(value: float) -> float | str:
-    """The number, or `NaN`, `Infinity`, `-Infinity` as text, which strict JSON readers accept.
-
-    >>> encode_float(1.5), encode_float(float("-inf"))
-    (1.5, '-Infinity')
-    """
-    if math.isfinite(value):
-        return float(value)
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

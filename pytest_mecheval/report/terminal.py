@@ -67,7 +67,7 @@ def write_summary(
     outcomes = sorted(
         report.outcomes, key=lambda outcome: (_DIMENSIONS.index(outcome.dimension), outcome.claim)
     )
-    for line in wrap(f"mecheval: {plain_line(report.bundle)} ({_tally(outcomes)})", columns):
+    for line in wrap(f"mecheval: {plain_line(report.bundle)} ({tally(outcomes)})", columns):
         write_line(line)
     write_line("")
     for line in _table(outcomes, columns, color=color) or _paragraphs(
@@ -81,7 +81,7 @@ def write_summary(
         write_line(_place(name, place))
 
 
-def _tally(outcomes: Sequence[Outcome]) -> str:
+def tally(outcomes: Sequence[Outcome]) -> str:
     """`7 SUPPORTED, 2 REFUTED`, in the order of the vocabulary."""
     words = [*map(str, Verdict), str(State.ERROR), str(State.NOT_RUN)]
     counts = {word: sum(outcome.word == word for outcome in outcomes) for word in words}
@@ -103,7 +103,7 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.3g} [{estimate.lower:.3g}, {estimate.upper:.3g}]{unit}"
 
 
-def _reason(outcome: Outcome) -> str:
+def reason(outcome: Outcome) -> str:
     """One line on why a claim is not supported; empty when it is."""
     decision = outcome.decision
     if decision is None:
@@ -178,10 +178,10 @@ def _rows(
     for outcome, row in zip(outcomes, rows, strict=True):
         line = _row(row, widths)
         lines.append(_paint(line[: widths[0]], outcome, color=color) + line[widths[0] :])
-        if reason := _reason(outcome):
+        if why := reason(outcome):
             # Under the claim's name, so that the verdict column stays clean to scan.
             margin = widths[0] + len(_GAP)
-            lines.append(" " * margin + fit(reason, columns - margin))
+            lines.append(" " * margin + fit(why, columns - margin))
     return lines
 
 
@@ -204,7 +204,7 @@ def _paragraphs(outcomes: Sequence[Outcome], columns: int, *, color: bool) -> li
         verdict_end = len(outcome.word)
         lines.append(_paint(first[:verdict_end], outcome, color=color) + first[verdict_end:])
         lines += rest
-        details = [measured_cell(decision), _reason(outcome), plain_line(outcome.source)]
+        details = [measured_cell(decision), reason(outcome), plain_line(outcome.source)]
         for detail in details:
             if detail and detail != "-":
                 lines += ["  " + line for line in wrap(detail, columns - 2)]

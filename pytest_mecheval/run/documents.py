@@ -7,8 +7,11 @@ import numpy as np
 
 from pytest_mecheval.bundle.reading import decoded, read_file
 from pytest_mecheval.errors import BundleError, SubjectError
-from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.evidence.measurement import Measurement, measured
+from pytest_mecheval.wire import Record, digest, dump, record_path, write_atomically
 
+DOCUMENT_FORMAT = 1
+"""Raised whenever a document's facts change meaning; part of every address."""
 MAX_DOCUMENT_BYTES = 4_000_000
 """Node lists are small; anything larger is not one."""
 
@@ -46,3 +49,17 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError("a key is given twice in one object")
     return found
+
+
+def kept(measurement: Measurement, store: Path) -> Measurement:
+    """The measurement with its facts in the evidence store, so that its claim can be decided again.
+
+    A document's address is the hash of what was read from it; one that has an address is kept already.
+    """
+    if measurement.address:
+        return measurement
+    address = digest(["document", DOCUMENT_FORMAT, measurement.facts])
+    record = Record(address, (), facts=measurement.facts, provenance=measurement.provenance)
+    if not record_path(store, address).exists():
+        write_atomically(record_path(store, address), dump(record))
+    return measured(record)

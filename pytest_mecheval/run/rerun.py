@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
-from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.evidence.measurement import Measurement, measured
+from pytest_mecheval.run.activity import announced
 from pytest_mecheval.run.copying import copy_bundle
 from pytest_mecheval.run.ledger_facts import facts_of
 from pytest_mecheval.sandbox.backend import Backend, remove_tree
@@ -65,6 +65,13 @@ class Script:
     limits: Limits = field(default_factory=Limits)
     """How much one run may use."""
 
+    @property
+    def said(self) -> str:
+        """What running it is called: `running run.py in the sandbox, weights shuffled`."""
+        how = ", weights shuffled" if self.probe.sham == "shuffle" else ""
+        again = ", once more" if self.probe.repeat else ""
+        return f"running {self.probe.entry} in the sandbox{how}{again}"
+
     def address(self, backend: str) -> str:
         """Where the run's record lives."""
         version = sys.version_info[:3]
@@ -72,8 +79,13 @@ class Script:
         return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version, limits])
 
 
-def rerun(script: Script, store: Path) -> Measurement:
+def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
     """What the script does when run, from the store when it has run before.
+
+    Args:
+        script: what to run.
+        store: the evidence folder.
+        session: where to say that it is running; None says nothing.
 
     Raises:
         SubjectError: no such script, no sandbox on this machine, or a kind of file that cannot be run.
@@ -92,10 +104,11 @@ def rerun(script: Script, store: Path) -> Measurement:
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            facts = _run(script, backend)
+            with announced(session, script.said):
+                facts = _run(script, backend)
             write_atomically(path, dump(Record(address, (), facts=facts)))
     record = load_record(_parsed(path))
-    return Measurement(np.empty(0), facts=record.facts, provenance={"document": entry})
+    return measured(record, {"document": entry})
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

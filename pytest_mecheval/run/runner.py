@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from pytest_mecheval.errors import HarnessError, SubjectError
-from pytest_mecheval.evidence.measurement import Evidence, Measurement, unit_means
+from pytest_mecheval.evidence.measurement import Evidence, Measurement, measured
 from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
 from pytest_mecheval.run.child import Child, engine_command, write_batch
+from pytest_mecheval.run.documents import kept
 from pytest_mecheval.run.rerun import Script, rerun
 from pytest_mecheval.wire import Job, PlanStep, Record, write_atomically
 
@@ -107,7 +107,10 @@ class Runner:
         if request.unavailable:
             return Evidence({}, request.unavailable)
         try:
-            reruns = {s: rerun(job, self.workplace.store) for s, job in request.scripts.items()}
+            reruns = {
+                step: rerun(script, self.workplace.store, self.workplace.session)
+                for step, script in request.scripts.items()
+            }
         except SubjectError as error:
             return Evidence({}, str(error))
         waiting = list(request.jobs.values())
@@ -196,6 +199,7 @@ class Runner:
             time.sleep(POLL_SECONDS)
         elif (status := self._child.exit_status(POLL_SECONDS)) is not None:
             self._look_back(self._child, status)
+            self._child.batch.progress.unlink(missing_ok=True)
             self._child = None
         self._on_wait()
 
@@ -278,20 +282,12 @@ class Runner:
         reasons = [record.unavailable for record in records.values() if record.unavailable]
         if reasons:
             return Evidence({}, reasons[0])
-        measured = {step: self._measurement(record) for step, record in records.items()}
-        return Evidence({**request.known, **measured})
+        known = {step: kept(found, self.workplace.store) for step, found in request.known.items()}
+        return Evidence(known | {step: self._measurement(each) for step, each in records.items()})
 
     def _measurement(self, record: Record) -> Measurement:
         if record.address not in self._measurements:
-            values = np.asarray(record.values, dtype=np.float64)
-            clusters = np.asarray(record.clusters, dtype=np.int64)
-            self._measurements[record.address] = Measurement(
-                values=unit_means(values, clusters),
-                exhaustive=record.exhaustive,
-                tolerance=record.tolerance,
-                facts=record.facts,
-                provenance=record.provenance,
-            )
+            self._measurements[record.address] = measured(record)
         return self._measurements[record.address]
 
 

@@ -12,7 +12,11 @@ import pytest_mecheval.checks.registry
 
 pytest_mecheval.checks.registry.checks()
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "handmade")]
+sys.path[:0] = [
+    str(Path(__file__).parent),
+    str(Path(__file__).parents[1] / "handmade"),
+    str(Path(__file__).parents[1]),
+]
 
 
 @pytest.fixture(scope="session")

@@ -172,7 +172,7 @@ def test_decision_names_its_records(pytester, run, evidence):
     decision = json.loads((pytester.path / "mecheval-out/toy/decisions/needed.json").read_text())
     store = Path(evidence.partition("=")[2])
     assert decision["evidence"]
-    for address in decision["evidence"]:
+    for address in (use["address"] for use in decision["evidence"]):
         record = json.loads(record_path(store, address).read_text())
         assert record["address"] == address
 

@@ -1,7 +1,9 @@
 """Sample claims, decisions and evidence; numbers chosen so that every formatted text can be checked by hand."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,12 @@ from pytest_mecheval.checks.spec import Spec
 from pytest_mecheval.claims.model import Claim, Quote
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
-from pytest_mecheval.report.outcome import Outcome, outcome
+from pytest_mecheval.report.outcome import Outcome, RecordUse, State, outcome
 from pytest_mecheval.vocabulary import Dimension, ModelShape, Rung, Tier, Verdict
 from pytest_mecheval.wire import Intervention, PlanStep, Run, Slice
+
+# Texts shared with the tests of other folders.
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 _SUBJECT = Subject(ModelShape(2, 8, 64, 64, 48), {})
 
@@ -102,6 +107,37 @@ def made(claim: Callable[..., Claim], check: Check[Spec]) -> Callable[..., Outco
     ) -> Outcome:
         made = outcome(claim(id, **fields), check, decided, problem=problem)
         return replace(made, dimension=dimension, kind=kind)
+
+    return build
+
+
+@pytest.fixture
+def record() -> Callable[..., RecordUse]:
+    """One record that a decision read."""
+
+    def build(address: str = "a", content: str = "0", task: str = "repeated") -> RecordUse:
+        step = {
+            "slice": {"task": task, "split": "evaluation", "stratum": "fresh", "n": 256},
+            "probe": {"type": "document", "file": "nodes.json"},
+        }
+        return RecordUse((address * 64)[:64], (content * 64)[:64], step)
+
+    return build
+
+
+@pytest.fixture
+def unchecked() -> Callable[..., Outcome]:
+    """A statement without a test."""
+
+    def build(
+        id: str = "elegance",  # noqa: A002
+        reason: str = "no operational meaning",
+        kind: str = "not_testable",
+    ) -> Outcome:
+        return Outcome(
+            id, kind, Dimension.COHERENCE, "logs/documentation.md", 6, "The circuit is elegant", {},
+            state=State.NOT_RUN, unavailable=reason,
+        )  # fmt: skip
 
     return build
 

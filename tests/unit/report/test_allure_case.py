@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_mecheval.report.allure_results import categories
-from pytest_mecheval.report.decisions import read_document
+from pytest_mecheval.report.reading import read_document
 
 CONFTEST = """
 import numpy as np
@@ -65,11 +65,11 @@ def audit(request):
         __tracebackhide__ = True
         steps = [PlanStep(Slice("repeated", "evaluation", n=20), Run(Intervention(c), "logit_diff"))
                  for c in ((), ("a1.h6",))]
-        evidence = Evidence({step: Measurement(np.linspace(i, i + 1, 20), provenance={"controls": {"placebo": 0.0, "positive": 3.25, "cross_check": {"a": i * 1e-6}}})
+        evidence = Evidence({step: Measurement(np.linspace(i, i + 1, 20), provenance={"controls": {"placebo": 0.0, "positive": 3.25, "cross_check": {"a": i * 1e-6}}}, address="ab" * 32, content="cd" * 32)
                              for i, step in enumerate(steps)})
         claim = claim_of(request.node.name)
         decided = decision(Verdict(word))
-        allure_case.attach(request.config, outcome(claim, CHECK, decided, addresses=["ab"], evidence=evidence), evidence)
+        allure_case.attach(request.config, outcome(claim, CHECK, decided, evidence=evidence), evidence)
         text = failure_text(claim, CHECK, decided)
         if word == "NOT_TESTABLE":
             pytest.skip(text)
@@ -214,7 +214,7 @@ def test_attachments(run: Run) -> None:
     assert outcome.decision is not None
     assert str(outcome.decision.verdict) == "REFUTED"
     assert outcome.provenance["controls"][0]["positive"] == 3.25
-    assert outcome.evidence == ("ab",)
+    assert outcome.evidence == ("ab" * 32,)
 
 
 def test_bundle_text_is_inert_everywhere(run: Run) -> None:

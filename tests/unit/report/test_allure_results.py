@@ -33,7 +33,9 @@ def java_properties(text: str) -> dict[str, str]:
     return found
 
 
-def test_scores_come_first_in_the_environment(made: Build, decision: Build, tmp_path: Path) -> None:
+def test_scores_come_first_in_the_environment(
+    made: Build, decision: Build, unchecked: Build, tmp_path: Path
+) -> None:
     outcomes = (made("a", decision()), made("b", decision(Verdict.REFUTED)))
     report = BundleReport(
         "heads",
@@ -42,7 +44,7 @@ def test_scores_come_first_in_the_environment(made: Build, decision: Build, tmp_
         "cd",
         "salt-1",
         outcomes,
-        {"v": "vague"},
+        (unchecked(),),
         {"torch": "2.13.0"},
     )
     write_environment(tmp_path, environment([report]))

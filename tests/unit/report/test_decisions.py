@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +12,17 @@ from hypothesis import strategies as st
 
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
 from pytest_mecheval.evidence.measurement import Evidence
-from pytest_mecheval.report.decisions import (
-    bundle_document,
-    decision_document,
-    json_text,
-    read_decisions,
-    read_document,
-    write_decisions,
-)
+from pytest_mecheval.report.decisions import bundle_document, decision_document, json_text
+from pytest_mecheval.report.jsonable import plain_json
 from pytest_mecheval.report.outcome import (
     BundleReport,
     Outcome,
+    RecordUse,
     State,
     merged_provenance,
     outcome,
-    plain_json,
 )
+from pytest_mecheval.report.reading import read_document
 from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
 Build = Callable[..., Any]
@@ -68,7 +62,21 @@ OUTCOMES = st.builds(
     decision=DECISIONS,
     headline=st.booleans(),
     operationalised=st.lists(TEXTS, max_size=2).map(tuple),
-    evidence=st.lists(TEXTS, max_size=2).map(tuple),
+    records=st.lists(
+        st.builds(
+            RecordUse,
+            address=TEXTS,
+            content=TEXTS,
+            step=st.fixed_dictionaries(
+                {"slice": st.just({"task": "t", "n": 3}), "probe": st.just({})}
+            ),
+        ),
+        max_size=2,
+        unique_by=lambda record: record.address,
+    ).map(tuple),
+    unavailable=TEXTS,
+    subject=st.dictionaries(TEXTS, JSON, max_size=3).map(plain_json),
+    isolation=st.lists(st.just({"backend": "bubblewrap"}), max_size=1).map(tuple),
     provenance=st.dictionaries(TEXTS, JSON, max_size=3).map(plain_json),
 )
 
@@ -107,12 +115,12 @@ def test_strict_readers_meet_no_nan(made: Build, decision: Build) -> None:
 
 def test_a_document_of_another_format_is_refused(made: Build, decision: Build) -> None:
     document = decision_document(made("x", decision())) | {"format": 99}
-    with pytest.raises(ValueError, match="format 99, need 1"):
+    with pytest.raises(ValueError, match="format 99, need 2"):
         read_document(document)
 
 
 @pytest.fixture
-def report(made: Build, decision: Build) -> BundleReport:
+def report(made: Build, decision: Build, unchecked: Build) -> BundleReport:
     outcomes = (
         made("b-refuted", decision(Verdict.REFUTED, code="no effect", p_value=1.0)),
         made("a-supported", decision(p_value=0.001)),
@@ -126,7 +134,7 @@ def report(made: Build, decision: Build) -> BundleReport:
         "cd" * 32,
         "salt-1",
         outcomes,
-        {"elegance": "no operational meaning"},
+        (unchecked(),),
         {"pytest-mecheval": "0.1.0"},
     )
 
@@ -152,10 +160,29 @@ def test_a_bundle_document_says_everything(report: BundleReport) -> None:
     assert document["family"]["adjusted"]["a-supported"] == 0.002
     assert document["salt"] == "salt-1"
     assert document["bundle"]["sha256"] == "ab" * 32
-    assert document["untested"] == [{"claim": "elegance", "reason": "no operational meaning"}]
+    (untested,) = document["untested"]
+    assert (untested["claim"], untested["reason"]) == ("elegance", "no operational meaning")
+    assert untested["quote"]["line"] == 6
+    assert document["tiers"] == {"T3": 2, "T2": 0, "T1": 0, "T0": 0}
 
 
-def test_bytes_are_the_same_apart_from_the_run_block(report: BundleReport, tmp_path: Path) -> None:
+def test_what_claims_share_is_written_once(made: Build, decision: Build, record: Build) -> None:
+    shared = {
+        "records": (record("a"), record("b")),
+        "subject": {"claimed": ["a1.h6"]},
+        "isolation": ({"backend": "landlock"},),
+    }
+    outcomes = tuple(replace(made(name, decision()), **shared) for name in ("one", "two"))
+    document = bundle_document(BundleReport("b", "", "", "", "", outcomes))
+    assert sorted(document["records"]) == ["a" * 64, "b" * 64]
+    assert [len(document[name]) for name in ("subjects", "isolations")] == [1, 1]
+    assert "task" not in document["records"]["a" * 64]["step"]["slice"]
+    assert [each["evidence"][0] for each in document["decisions"]] == [
+        {"address": "a" * 64, "task": "repeated"}
+    ] * 2
+
+
+def test_bytes_are_the_same_apart_from_the_run_block(report: BundleReport) -> None:
     first, second = report.outcomes[0], report.outcomes[1]
     slow = replace(
         first, provenance={"seconds": 9.5, "torch": "2.13.0", "inner": {"threads": 2, "x": 1}}
@@ -172,8 +199,6 @@ def test_bytes_are_the_same_apart_from_the_run_block(report: BundleReport, tmp_p
     assert one.pop("run") != two.pop("run")
     assert json_text(one) == json_text(two)
     assert one["decisions"][1]["provenance"] == {"torch": "2.13.0", "inner": {"x": 1}}
-    write_decisions(tmp_path / "decisions.json", report)
-    assert read_decisions(tmp_path / "decisions.json") == report.sorted_outcomes()
 
 
 def test_provenance_of_many_measurements_is_told_once(evidence: Evidence) -> None:
@@ -185,17 +210,25 @@ def test_provenance_of_many_measurements_is_told_once(evidence: Evidence) -> Non
     }
 
 
-def test_an_outcome_takes_addresses_and_operationalisation(
+def test_an_outcome_takes_its_records_and_operationalisation(
     claim: Build, check: Any, decision: Build, evidence: Evidence
 ) -> None:
+    addresses = dict(zip(evidence.measurements, ("f2", "a1", "f2", ""), strict=False))
+    kept = Evidence(
+        {
+            step: replace(evidence[step], address=address, content=f"c{number}")
+            for number, (step, address) in enumerate(addresses.items())
+        }
+    )
     made = outcome(
         claim(operationalised=("value", "metric"), headline=True),
         check,
         decision(),
-        addresses=["f2", "a1", "f2"],
-        evidence=evidence,
+        evidence=kept,
     )
     assert made.evidence == ("a1", "f2")
+    assert [record.content for record in made.records] == ["c0", "c1", "c2"]
+    assert made.records[0].step["slice"]["task"] == "repeated"
     assert made.operationalised == ("metric", "value")
     assert made.headline
     assert made.provenance["torch"] == "2.13.0"

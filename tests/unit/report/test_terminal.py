@@ -20,7 +20,7 @@ PATHS = {
 
 
 @pytest.fixture
-def report(made: Build, decision: Build) -> BundleReport:
+def report(made: Build, decision: Build, unchecked: Build) -> BundleReport:
     small = Estimate(0.41, 0.2, 0.6, 0.01, 256, "nats", "betting")
     outcomes = (
         made("l1h6-necessary", decision()),
@@ -36,7 +36,7 @@ def report(made: Build, decision: Build) -> BundleReport:
         made("lost", problem="worker gw0 crashed", dimension=Dimension.COHERENCE, kind="structure"),
     )
     return BundleReport(
-        "induction_heads", "ab", "x.claims.yaml", "cd", "salt-1", outcomes, {"elegance": "vague"}
+        "induction_heads", "ab", "x.claims.yaml", "cd", "salt-1", outcomes, (unchecked(),)
     )
 
 
