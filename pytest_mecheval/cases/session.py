@@ -70,6 +70,13 @@ class Session:
             is_within(path, self.settings.out) or is_within(self.settings.out, path)
         )
 
+    def find_case(
+        self, case: pytest.Item | pytest.TestReport
+    ) -> tuple[LoadedBundle, Entry] | None:
+        """The bundle and claim of a test; a node id names no file that lies outside pytest's rootdir."""
+        function = case.nodeid.rpartition("::")[2]
+        return self.find(f"{case.location[0]}::{function}")
+
     def find(self, node_id: str) -> tuple[LoadedBundle, Entry] | None:
         """The bundle and claim a test belongs to, by module and function name."""
         path, _, function = node_id.partition("::")
@@ -116,12 +123,12 @@ class Session:
 
     def mark(self, item: pytest.Item) -> None:
         """Attach labels and title from the claim file to a collected case."""
-        if (found := self.find(item.nodeid)) is not None:
+        if (found := self.find_case(item)) is not None:
             allure_folder.mark(item, *found)
 
     def select(self, items: Iterable[pytest.Item]) -> None:
         """Tell the runner what this run will need."""
-        found = [self.find(item.nodeid) for item in items]
+        found = [self.find_case(item) for item in items]
         self.runner.select(entry.request for _, entry in filter(None, found))
 
     def readable(
@@ -135,7 +142,7 @@ class Session:
             text = call.excinfo.getrepr(style="value")
             text.reprcrash.message = str(error)  # type: ignore[union-attr]
             report.longrepr = text
-        elif report.skipped and self.find(item.nodeid) and isinstance(report.longrepr, tuple):
+        elif report.skipped and self.find_case(item) and isinstance(report.longrepr, tuple):
             path, line, _ = item.location
             report.longrepr = (path, (line or 0) + 1, report.longrepr[2])
         return report
@@ -146,7 +153,7 @@ class Session:
 
     def record(self, report: pytest.TestReport) -> None:
         """Keep what became of a case."""
-        found = self.find(report.nodeid)
+        found = self.find_case(report)
         if found is None or not self.is_controller:
             return
         properties = dict(report.user_properties)

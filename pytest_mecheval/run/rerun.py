@@ -108,7 +108,7 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
                 facts = _run(script, backend)
             write_atomically(path, dump(Record(address, (), facts=facts)))
     record = load_record(_parsed(path))
-    return measured(record, {"document": entry})
+    return measured(record, {"document": entry, "attempts": list(record.facts["attempts"])})
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
