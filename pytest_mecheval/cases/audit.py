@@ -85,7 +85,12 @@ class Audit:
         decision = dataclasses.replace(
             decision,
             tier=loaded.sources.tier(bound.steps),
-            notes=(*decision.notes, *conduct_notes(evidence), *runner.repaired(entry.request), *notes),
+            notes=(
+                *decision.notes,
+                *conduct_notes(evidence),
+                *runner.repaired(entry.request),
+                *notes,
+            ),
         )
         decided = outcome(
             bound.claim, bound.check, decision, subject=bound.subject, evidence=evidence

@@ -70,9 +70,7 @@ class Session:
             is_within(path, self.settings.out) or is_within(self.settings.out, path)
         )
 
-    def find_case(
-        self, case: pytest.Item | pytest.TestReport
-    ) -> tuple[LoadedBundle, Entry] | None:
+    def find_case(self, case: pytest.Item | pytest.TestReport) -> tuple[LoadedBundle, Entry] | None:
         """The bundle and claim of a test; a node id names no file that lies outside pytest's rootdir."""
         function = case.nodeid.rpartition("::")[2]
         return self.find(f"{case.location[0]}::{function}")

@@ -38,7 +38,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--workers", type=int, default=0, metavar="N", help="xdist workers")
     parser.add_argument("--allure", type=Path, metavar="DIR", help="also write Allure results")
     parser.add_argument(
-        "--script-seconds", type=int, default=0, metavar="N", help="longest run of a bundle's script"
+        "--script-seconds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="longest run of a bundle's script",
     )
 
 
