@@ -1,5 +1,6 @@
 """One pytest run over one or more bundles: loads them before collection, keeps score, reports at the end."""
 
+import sys
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pytest_mecheval.cases import allure_folder
 from pytest_mecheval.cases.audit import ERROR_PROPERTY, VERDICT_PROPERTY
 from pytest_mecheval.cases.guard import (
     is_within,
+    refuse_foreign_code,
     refuse_foreign_configuration,
     refuse_unconfined,
 )
@@ -25,6 +27,7 @@ from pytest_mecheval.run.runner import Runner, Workplace
 from pytest_mecheval.vocabulary import Dimension
 from pytest_mecheval.wire import write_atomically
 
+PACKAGE = Path(__file__).parents[1]
 LISTED_PROBLEMS = 100
 """Problems shown at once; a file with more is broken in some general way."""
 
@@ -224,6 +227,12 @@ def open_session(config: pytest.Config, session_id: str | None) -> Session:
             rootpath=config.rootpath,
             invocation_dir=config.invocation_params.dir,
             chosen_by_user=bool(config.option.inifilename or config.option.rootdir),
+        )
+        refuse_foreign_code(
+            settings.bundles,
+            search_path=sys.path,
+            modules=sys.modules,
+            trusted=[Path(sys.prefix), Path(sys.base_prefix), PACKAGE],
         )
         bundles = _load_all(settings)
         session = Session(config, settings, bundles)
