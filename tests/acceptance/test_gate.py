@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from auditing import ROOT
@@ -21,7 +22,7 @@ def gate(bundle, start, *arguments, **variables):
     """Run `mecheval gate` as a user would, from `start`."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON"))}
     return subprocess.run(
-        [sys.executable.removesuffix("python") + "mecheval", "gate", str(bundle), *arguments],
+        [str(Path(sys.executable).with_name("mecheval")), "gate", str(bundle), *arguments],
         cwd=start,
         env=environment | variables,
         capture_output=True,
