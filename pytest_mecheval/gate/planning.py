@@ -48,7 +48,7 @@ def plan_of(bundle: Path, claims_file: Path) -> Plan:
         claims_file=claims_file,
         bundle_hash=found.digest,
         claims_hash=sha256(claims_file.read_bytes()).hexdigest(),
-        decided=frozenset(each.id for each in (*claims.claims, *steps)),
+        decided=frozenset([*(each.id for each in claims.claims), *(each.id for each in steps)]),
         untested=frozenset([*without, *(each.id for each in claims.not_testable)]),
         runs_scripts=_runs_scripts(claims),
         files=len(found.files),
@@ -58,8 +58,9 @@ def plan_of(bundle: Path, claims_file: Path) -> Plan:
 
 def _runs_scripts(claims: ClaimFile) -> bool:
     model = claims.subject.model
+    specs = [*(each.spec for each in claims.claims), *(each.spec for each in claims.plan)]
     return (
-        any("entry" in each.spec for each in (*claims.claims, *claims.plan))
+        any("entry" in spec for spec in specs)
         or (model is not None and model.loader == "python")
         or any(task.entry for task in claims.subject.tasks.values())
     )

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pytest_mecheval.bundle.problems import suggestion, validation_problems
 from pytest_mecheval.errors import UsageError
@@ -14,6 +14,29 @@ TABLE = "gate"
 MAX_POLICY_BYTES = 64 * 2**10
 MAX_TESTED = 10_000
 """Largest number of tested claims that can be demanded."""
+
+EVENTS = (
+    *(
+        "ctypes.dlopen",
+        "open outside",
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.kill",
+        "os.posix_spawn",
+    ),
+    *(
+        "os.system",
+        "pty.spawn",
+        "socket.bind",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.sendto",
+    ),
+    *("subprocess.Popen", "sys.addaudithook", "sys.setprofile", "sys.settrace", "urllib.Request"),
+    "webbrowser.open",
+)
+"""What the runtime ledger can tell of attempts to reach beyond the script's own process."""
 
 BlockingVerdict = Literal["REFUTED", "VACUOUS", "INCONCLUSIVE", "NOT_TESTABLE"]
 Share = Annotated[float, Field(ge=0, le=1, strict=False)]
@@ -65,6 +88,14 @@ class Policy(_Part):
     """Events of which not one may be among a script's attempts, such as `socket.connect`."""
     minimum: Minimum = Minimum()
     weights: Weights = Weights()
+
+    @field_validator("forbid")
+    @classmethod
+    def _known_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        for event in events:
+            if event not in EVENTS:
+                raise ValueError(f"no event {event!r} {suggestion(event, EVENTS)}")
+        return events
 
 
 def find_policy(given: Path | None, start: Path, bundle: Path) -> Path | None:

@@ -7,6 +7,7 @@ from typing import Any
 from pytest_mecheval import __version__
 from pytest_mecheval.gate.gating import Judgement, supported
 from pytest_mecheval.gate.judging import Reason, attempts, weighted_share
+from pytest_mecheval.report.conduct import isolation_line
 from pytest_mecheval.report.decisions import tier_counts
 from pytest_mecheval.report.outcome import BundleReport
 from pytest_mecheval.report.plain import plain_line
@@ -17,7 +18,6 @@ GATE_FORMAT = 1
 """Raised whenever a field of `gate.json` changes its meaning."""
 SHOWN_REASONS = 12
 SHOWN_CLAIMS = 6
-SHOWN_GAPS = 4
 LINE = 96
 """Characters of one line."""
 
@@ -58,7 +58,7 @@ def _found(judgement: Judgement, report: BundleReport) -> Iterator[str]:
         yield _row(str(dimension), _share(judgement, report, dimension))
     tiers = [f"{count} {tier}" for tier, count in tier_counts(report.outcomes).items() if count]
     yield _row("measured by", ", ".join(tiers) or "nobody")
-    yield _row("isolation", _isolation(report))
+    yield _row("isolation", isolation_line(report))
     tried = {said.partition(" ")[0] for each in report.outcomes for said in attempts(each)}
     if tried:
         yield _row("attempts", f"scripts of the bundle tried {', '.join(sorted(tried))}")
@@ -71,18 +71,6 @@ def _share(judgement: Judgement, report: BundleReport, dimension: Dimension) -> 
         return "nothing was tested"
     good = sum(each.word == "SUPPORTED" for each in tested)
     return f"{good} of {len(tested)} supported, weighted {share:.0%}"
-
-
-def _isolation(report: BundleReport) -> str:
-    if not report.isolation:
-        return "no code of the bundle was run"
-    found = []
-    for each in report.isolation:
-        gaps = list(each.get("gaps", {}))
-        more = f" and {len(gaps) - SHOWN_GAPS} more" if len(gaps) > SHOWN_GAPS else ""
-        lacking = f", without: {', '.join(gaps[:SHOWN_GAPS])}{more}" if gaps else ""
-        found.append(f"{each.get('backend')}{lacking}")
-    return "; ".join(dict.fromkeys(found))
 
 
 def _said(reason: Reason) -> str:

@@ -3,10 +3,23 @@
 from collections.abc import Iterator
 
 from pytest_mecheval.evidence.measurement import Evidence
-from pytest_mecheval.report.outcome import isolation_of
+from pytest_mecheval.report.outcome import BundleReport, isolation_of
 
 MAX_SHOWN = 6
 """Attempts and events named per claim; the rest is counted."""
+
+
+def isolation_line(report: BundleReport) -> str:
+    """Under what the bundle's own code ran, and what that does not protect from, as one sentence."""
+    if not report.isolation:
+        return "no code of the bundle was run"
+    found = []
+    for each in report.isolation:
+        lacking = list(each.get("gaps", {}))
+        without = f", which lacks: {_listed(lacking, ', ')}" if lacking else ""
+        network = f", network {each['network']}" if "network" in each else ""
+        found.append(f"{each['backend']}{network}{without}")
+    return f"the bundle's code ran under {'; '.join(dict.fromkeys(found))}; kernel shared"
 
 
 def conduct_notes(evidence: Evidence) -> tuple[str, ...]:
@@ -31,6 +44,6 @@ def _facts(evidence: Evidence, name: str) -> list[str]:
     return list(dict.fromkeys(map(str, found)))
 
 
-def _listed(texts: list[str]) -> str:
+def _listed(texts: list[str], between: str = "; ") -> str:
     more = len(texts) - MAX_SHOWN
-    return "; ".join(texts[:MAX_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    return between.join(texts[:MAX_SHOWN]) + (f"{between}and {more} more" if more > 0 else "")

@@ -149,13 +149,13 @@ def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
             logs,
         )
         facts = facts_of(read_ledger(ledger, nonce))
-        ending = _ending(outcome)
+        ending = _ending(outcome, script.limits)
         return {**facts, **ending, "notes": [*left_out, *ending["notes"]]}
     finally:
         remove_tree(workshop)
 
 
-def _ending(outcome: Outcome) -> Mapping[str, Any]:
+def _ending(outcome: Outcome, limits: Limits) -> Mapping[str, Any]:
     last = outcome.stderr.read_bytes()[-STDERR_SHOWN:].decode("utf-8", "replace")
     lines = [line for line in last.splitlines() if line.strip()]
     return {
@@ -163,7 +163,7 @@ def _ending(outcome: Outcome) -> Mapping[str, Any]:
         "exit_code": outcome.exit_code,
         "last_words": lines[-1] if lines and not outcome.succeeded else "",
         "seconds": outcome.wall_s,
-        "isolation": outcome.isolation.described(),
+        "isolation": outcome.isolation.described(limits),
         "notes": list(outcome.notes),
     }
 

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -51,7 +52,7 @@ class Host:
             "udp": self._listen(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
         }
         # The path of a unix socket may have 107 characters at most.
-        self._sockets = Path(f"/tmp/{self.token[-40:]}.socket")
+        self._sockets = Path(tempfile.gettempdir(), f"{self.token[-40:]}.socket")
         self._listen(socket.AF_UNIX, socket.SOCK_STREAM, str(self._sockets))
         self._listen(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{self.token}")
         self._stack.callback(self._sockets.unlink)

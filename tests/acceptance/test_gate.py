@@ -21,7 +21,7 @@ SECONDS = 500
 def gate(bundle, start, *arguments, **variables):
     """Run `mecheval gate` as a user would, from `start`."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON"))}
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - our own command
         [str(Path(sys.executable).with_name("mecheval")), "gate", str(bundle), *arguments],
         cwd=start,
         env=environment | variables,
@@ -78,6 +78,8 @@ def test_shadowing_modules_on_the_import_path_change_nothing(tmp_path):
     bundle = copy("hostile_conftest", tmp_path)
     marker = tmp_path / "planted_code_ran"
     plant_everything(bundle, marker, start_up=False)
+    # Both would stand in for the command itself, and nothing can help against that.
+    (bundle / "pytest_mecheval.py").unlink()
     (bundle / "sitecustomize.py").unlink()
     done = gate(".", bundle, "--out", str(tmp_path / "out"), PYTHONPATH=str(bundle))
     assert done.returncode == 1, done.stdout + done.stderr

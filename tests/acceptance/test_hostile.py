@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from auditing import Audited, expected
@@ -101,7 +102,7 @@ def files_of_the_host_are_untouched(attack):
     }
     assert not changed
     assert not attack.marker.exists()
-    assert not os.path.lexists(f"{os.path.dirname(os.__file__)}/hostile_marker.pth")
+    assert not os.path.lexists(Path(os.__file__).with_name("hostile_marker.pth"))
 
 
 def processes_and_listeners_of_the_host_are_untouched(attack):

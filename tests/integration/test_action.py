@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,8 @@ def run_step(name: str, place: Path, tools: Path | None = None, **inputs: str):
     environment = {key: fill(value) for key, value in step.get("env", {}).items()}
     search = [str(tools)] if tools else []
     search += [str(Path(sys.executable).parent), os.environ["PATH"]]
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+    return subprocess.run(  # noqa: S603 - a step of our own action
+        ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
         cwd=fill(step["working-directory"]),
         env={
             "PATH": os.pathsep.join(search),
@@ -93,7 +94,7 @@ def place(tmp_path_factory) -> Path:
     write_bundle(folder / "proposed" / "honest", honest)
     write_bundle(folder / "proposed" / "a $(touch pwned) `b`")
     (folder / "base").mkdir()
-    os.rename(folder / "proposed/honest.claims.yaml", folder / "base/honest.claims.yaml")
+    (folder / "proposed/honest.claims.yaml").rename(folder / "base/honest.claims.yaml")
     (folder / "base/mecheval.toml").write_text("[gate]\nmeasured = 2\n")
     return folder
 
@@ -139,7 +140,7 @@ def test_the_other_steps_run(place):
 
 def test_the_hook_is_valid():
     manifest = ROOT / ".pre-commit-hooks.yaml"
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "pre_commit", "validate-manifest", str(manifest)],
         capture_output=True,
         text=True,
@@ -174,3 +175,12 @@ def test_the_recipe_on_the_page_is_the_safe_one():
     assert set(use["with"]) <= set(ACTION["inputs"])
     assert use["with"]["claims"].startswith("base/")
     assert use["with"]["policy"].startswith("base/")
+
+
+def test_the_gate_step_does_not_believe_a_silent_success(place):
+    tools = place / "silent"
+    tools.mkdir()
+    (tools / "mecheval").write_text("#!/bin/sh\nexit 0\n")
+    (tools / "mecheval").chmod(0o755)
+    shutil.rmtree(place / "temp/mecheval-gate", ignore_errors=True)
+    assert run_step("Gate", place, tools, bundle="proposed/honest").returncode == 1

@@ -28,7 +28,7 @@ def honest_claims():
 
 def run_gate(folder: Path, *arguments: str, **variables: str):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON"))}
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - our own command
         [str(Path(sys.executable).with_name("mecheval")), "gate", *arguments],
         cwd=folder,
         env=environment | variables,
@@ -117,13 +117,14 @@ def lie(finished, tmp_path):
     """Judge a changed copy of the finished run; gives the codes of the reasons."""
     plan, canary, options, kept = finished
 
-    def judged(change=lambda document: None, status: int = 1, *, of: str = "honest") -> set[str]:
+    def judged(change=None, status: int = 1, *, of: str = "honest") -> set[str]:
         out = tmp_path / "out"
         shutil.copytree(kept, out)
         folders = [out / "honest", out / canary.bundle.name]
         path = out / (of if of == "honest" else canary.bundle.name) / "decisions.json"
         document = json.loads(path.read_text())
-        change(document)
+        if change:
+            change(document)
         path.write_text(json.dumps(document))
         judgement = _judge(plan, Policy(), options, canary, folders, status)
         assert judgement.passed is not bool(judgement.reasons)

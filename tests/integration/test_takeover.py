@@ -25,7 +25,7 @@ def repository(tmp_path) -> Path:
 
 def start(folder: Path, *arguments: str, **variables: str):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON"))}
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-P", "-m", "pytest", "--collect-only", "-q", *arguments],
         cwd=folder,
         env=environment | variables,

@@ -7,7 +7,7 @@ import pytest
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.gate.judging import attempts, reasons, refuse_toothless, weighted_share
-from pytest_mecheval.gate.policy import Policy, find_policy, read_policy
+from pytest_mecheval.gate.policy import EVENTS, Policy, find_policy, read_policy
 from pytest_mecheval.report.outcome import BundleReport, Outcome, State
 from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
@@ -64,6 +64,7 @@ def test_a_full_file(tmp_path):
         ("[gate]\ntested = -1\n", "greater than or equal to 0"),
         ("[gate]\ntested = true\n", "must be a whole number"),
         ('[gate]\nisolation = "none"\n', "must be 'bubblewrap' or 'landlock'"),
+        ('[gate]\nforbid = ["socket.conect"]\n', "(closest: socket.connect)"),
         ("[gate\n", "not TOML"),
         ("[gate]\ncoverage = 1\ncoverage = 0\n", "not TOML"),
     ],
@@ -175,3 +176,9 @@ def test_forbidden_attempts():
     assert codes(found, forbid=["os.kill"]) == []
     both = outcome(provenance={"attempts": [["a 1"], ["a 1", "b 2"]]})
     assert attempts(both) == ("a 1", "b 2")
+
+
+def test_events_are_those_of_the_ledger():
+    from pytest_mecheval.sandbox.tracer import audit
+
+    assert set(EVENTS) == {*audit.ATTEMPTS, *audit.CODE_ONLY, "open outside"}
