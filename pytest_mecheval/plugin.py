@@ -75,6 +75,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="longest that one of the bundle's own scripts may run (default: 900, of these 600 computing)",
     )
     option(
+        "--mecheval-environment",
+        choices=("auto", "current"),
+        default="auto",
+        help="interpreter for the bundle's own code: this one, or a private environment where the bundle "
+        "declares other packages (wheels only); `current` installs nothing (default: auto)",
+    )
+    option(
         "--mecheval-frozen",
         action="store_true",
         help="refuse stale or missing claim files (implied by CI=true)",

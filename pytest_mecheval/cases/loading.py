@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.discovery import discover
+from pytest_mecheval.bundle.subject import TaskSection
 from pytest_mecheval.cases.rendering import Case
 from pytest_mecheval.checks.binding import BoundClaim, bind
 from pytest_mecheval.checks.check import TaskFacts
@@ -16,10 +17,18 @@ from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.claims.model import Claim, ClaimFile, NotTestable, PlanItem
 from pytest_mecheval.claims.reading import problems_of
 from pytest_mecheval.errors import BundleError, UsageError
+from pytest_mecheval.run.bundle_data import DataFunction
 from pytest_mecheval.run.request import request_for
+from pytest_mecheval.run.rerun import Environment
 from pytest_mecheval.run.runner import Request
-from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
-from pytest_mecheval.sandbox.confinement import Limits
+from pytest_mecheval.run.sources import (
+    OwnCode,
+    Sources,
+    Task,
+    called_source,
+    model_source,
+    task_source,
+)
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
@@ -65,13 +74,20 @@ class LoadedBundle:
         return tuple(entry.case for entry in self.entries.values())
 
 
+@dataclass(frozen=True)
+class Running:
+    """How the bundle's own code is run, and where what it gives is kept."""
+
+    sandbox: str = "auto"
+    """Which isolation."""
+    environment: str = "auto"
+    """Which interpreter: `auto` or `current`."""
+    store: Path | None = None
+    """The evidence folder; None: nothing of the bundle is run while it is loaded."""
+
+
 def load(
-    path: Path,
-    claims_path: Path | None,
-    name: str,
-    salt: str,
-    sandbox: str = "auto",
-    limits: Limits | None = None,
+    path: Path, claims_path: Path | None, name: str, salt: str, running: Running = Running()
 ) -> tuple[LoadedBundle | None, list[str]]:
     """Read a bundle and its claim file.
 
@@ -80,8 +96,7 @@ def load(
         claims_path: its claim file; None means beside the bundle.
         name: for folders and modules.
         salt: changes which fresh prompts are drawn.
-        sandbox: which isolation runs of the bundle's own scripts use.
-        limits: how much one such run may use; None for the defaults.
+        running: how the bundle's own code is run.
 
     Returns:
         The loaded bundle and no problems, or None and every problem found.
@@ -99,7 +114,7 @@ def load(
     claim_file, problems = problems_of(where, bundle)
     if claim_file is None:
         return None, problems
-    sources, found = _sources(bundle, claim_file, salt, sandbox, limits or Limits())
+    sources, found = _sources(bundle, claim_file, salt, running)
     bound, unbound = _bind(claim_file, sources)
     problems += [f"{where.name}: {text}" for text in (*found, *unbound)]
     if problems:
@@ -119,13 +134,13 @@ def load(
 
 
 def _sources(
-    bundle: Bundle, claim_file: ClaimFile, salt: str, sandbox: str, limits: Limits
+    bundle: Bundle, claim_file: ClaimFile, salt: str, running: Running
 ) -> tuple[Sources, list[str]]:
     """Model and tasks; problems are mistakes in the claim file, not what the bundle lacks."""
     problems = []
     tasks: dict[str, Task] = {}
     for name, section in claim_file.subject.tasks.items():
-        task = task_source(bundle.root, section)
+        task = _task(bundle, section, salt, running)
         if task.ref is not None:
             found = describe(task.ref).problems
             if task.ref.generator:
@@ -139,10 +154,49 @@ def _sources(
     )
     if needs_model and claim_file.subject.model is None:
         problems.append("subject.model: missing; name loader, config and weights")
-    model = model_source(bundle.root, claim_file.subject.model)
-    files = tuple(file.path for file in bundle.files)
-    sources = Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox, limits)
-    return sources, problems
+    code = OwnCode(bundle.digest, running.sandbox)
+    model = model_source(bundle.root, claim_file.subject.model, code)
+    return Sources(
+        bundle.root,
+        model,
+        tasks,
+        salt,
+        bundle.digest,
+        files=_files(bundle),
+        sandbox=running.sandbox,
+        environment=_environment(bundle, running),
+    ), problems
+
+
+def _task(bundle: Bundle, section: TaskSection, salt: str, running: Running) -> Task:
+    """A task's data; a function of the bundle is called now, because planning needs its positions."""
+    if section.entry is None or running.store is None:
+        return task_source(bundle.root, section)
+    function = DataFunction(
+        bundle.root,
+        bundle.digest,
+        _files(bundle),
+        section.entry,
+        section.arguments,
+        salt,
+        running.sandbox,
+        _environment(bundle, running),
+    )
+    return called_source(function, running.store)
+
+
+def _files(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(file.path for file in bundle.files)
+
+
+def _environment(bundle: Bundle, running: Running) -> Environment:
+    """What the bundle's manifest says about its environment, and how far we follow."""
+    stated = bundle.manifest.environment if bundle.manifest else None
+    return Environment(
+        running.environment,
+        requirements=(stated.requirements if stated else None) or "",
+        python=(stated.python if stated else None) or "",
+    )
 
 
 def _bind(

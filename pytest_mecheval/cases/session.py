@@ -16,7 +16,7 @@ from pytest_mecheval.cases.guard import (
     refuse_foreign_configuration,
     refuse_unconfined,
 )
-from pytest_mecheval.cases.loading import Entry, LoadedBundle, load
+from pytest_mecheval.cases.loading import Entry, LoadedBundle, Running, load
 from pytest_mecheval.cases.progress import Progress, terminal_writer
 from pytest_mecheval.cases.rendering import module_name, modules, write_modules
 from pytest_mecheval.cases.scoreboard import Scoreboard
@@ -109,8 +109,9 @@ class Session:
         root = (folder / bundle).resolve()
         if root not in self._ejected:
             (name,) = folder_names([root], folder)
-            chosen = (self.settings.salt, self.settings.sandbox, self.settings.limits)
-            loaded, problems = load(root, folder / claims, name, *chosen)
+            loaded, problems = load(
+                root, folder / claims, name, self.settings.salt, running(self.settings)
+            )
             if loaded is None:
                 raise UsageError("\n".join(problems))
             self._ejected[root] = loaded
@@ -256,13 +257,17 @@ def open_for_ejected(config: pytest.Config) -> Session:
     return Session(config, read_settings(config.option, config.invocation_params.dir, identity), ())
 
 
+def running(settings: Settings) -> Running:
+    """How the bundles' own code is run in this session."""
+    return Running(settings.sandbox, settings.environment, settings.evidence)
+
+
 def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:
     checks()  # a defective kind is reported before anything else
     names = folder_names(settings.bundles, settings.invocation_dir)
     loaded, problems = [], []
     for path, claims, name in zip(settings.bundles, settings.claim_files, names, strict=True):
-        chosen = (settings.salt, settings.sandbox, settings.limits)
-        bundle, found = load(path, claims, name, *chosen)
+        bundle, found = load(path, claims, name, settings.salt, running(settings))
         problems += found
         if bundle is not None:
             loaded.append(bundle)

@@ -29,6 +29,8 @@ class Settings:
     """Isolation for the bundle's own scripts."""
     limits: Limits
     """How much one run of such a script may use."""
+    environment: str
+    """Which interpreter they run with: `auto` or `current`."""
     frozen: bool
     inconclusive: Literal["fail", "skip"]
     jobs: int
@@ -80,6 +82,7 @@ def read_settings(
         salt=option.mecheval_salt,
         sandbox=option.mecheval_sandbox,
         limits=_limits(option.mecheval_script_seconds),
+        environment=option.mecheval_environment,
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
         jobs=option.mecheval_jobs,

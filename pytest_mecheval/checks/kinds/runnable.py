@@ -21,7 +21,7 @@ class RunnableSpec(Spec):
     """What a claim that code runs must say before it can be checked."""
 
     entry: str
-    """Script (.py) or notebook (.ipynb), relative to the bundle."""
+    """Script (.py), notebook (.ipynb) or shell script (.sh) of the bundle, with its arguments: `run.py --n 64`."""
 
 
 def plan(spec: RunnableSpec, _subject: Subject) -> tuple[PlanStep, ...]:

@@ -40,18 +40,39 @@ class Seeds:
         """Watch torch's global generators."""
         module.manual_seed = self._wrapped(module.manual_seed, "torch")  # type: ignore[attr-defined]
         module.seed = self._wrapped(module.seed, "torch")  # type: ignore[attr-defined]
+        module.Generator = self._generator(module.Generator)  # type: ignore[attr-defined]
 
-    def _wrapped(self, original: Callable[..., Any], generator: str) -> Callable[..., Any]:
+    def _generator(self, original: Any) -> Any:
+        """A generator class whose `manual_seed` is watched; objects of the original pass for it."""
+
+        class Known(type(original)):  # type: ignore[misc]
+            def __instancecheck__(cls, one: Any) -> bool:
+                return isinstance(one, original)
+
+        class Generator(original, metaclass=Known):  # type: ignore[misc]
+            pass
+
+        watched = self._wrapped(original.manual_seed, "torch.Generator", at=1)
+        Generator.manual_seed = lambda *args, **kwargs: watched(*args, **kwargs)
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            setattr(Generator, name, getattr(original, name))
+        return Generator
+
+    def _wrapped(
+        self, original: Callable[..., Any], generator: str, at: int = 0
+    ) -> Callable[..., Any]:
+        """The function with its integer seed, argument number `at`, noted and shifted."""
+
         def seed(*args: Any, **kwargs: Any) -> Any:
             if self._nested:
                 return original(*args, **kwargs)
-            given = args[0] if args else next(iter(kwargs.values()), None)
+            given = args[at] if len(args) > at else next(iter(kwargs.values()), None)
             value: Any = given
             integer = isinstance(given, int) and not isinstance(given, bool)
             if isinstance(given, int) and integer and self._shift:
                 value = abs(given + self._shift)
-                if args:
-                    args = (value, *args[1:])
+                if len(args) > at:
+                    args = (*args[:at], value, *args[at + 1 :])
                 else:
                     kwargs = {**kwargs, next(iter(kwargs)): value}
             self._record(generator, given if integer else None, given is not None)

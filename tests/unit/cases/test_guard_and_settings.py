@@ -74,6 +74,7 @@ def options(**changes) -> Namespace:
         "mecheval_salt": "",
         "mecheval_sandbox": "auto",
         "mecheval_script_seconds": None,
+        "mecheval_environment": "auto",
         "mecheval_frozen": False,
         "mecheval_inconclusive": "fail",
         "mecheval_jobs": 1,
