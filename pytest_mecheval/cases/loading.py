@@ -29,6 +29,7 @@ from pytest_mecheval.run.sources import (
     model_source,
     task_source,
 )
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
 
@@ -82,6 +83,8 @@ class Running:
     """Which isolation."""
     environment: str = "auto"
     """Which interpreter: `auto` or `current`."""
+    limits: Limits = field(default_factory=Limits)
+    """How much one run of a script may use."""
     store: Path | None = None
     """The evidence folder; None: nothing of the bundle is run while it is loaded."""
 
@@ -165,6 +168,7 @@ def _sources(
         files=_files(bundle),
         sandbox=running.sandbox,
         environment=_environment(bundle, running),
+        limits=running.limits,
     ), problems
 
 

@@ -1,7 +1,7 @@
 """The copy of a bundle that one of its own scripts is shown: everything it needs, nothing it could copy from.
 
-Stored results, stored cell outputs and the digits of its findings are taken out, so that a number must be
-made again; native binaries too, because no tracer in Python can follow them.
+Stored cell outputs and the digits of its findings are taken out, so that a number must be made again;
+native binaries too, because no tracer in Python can follow them. Which files are shown is up to the caller.
 """
 
 import json
@@ -14,8 +14,6 @@ from pytest_mecheval.bundle.notebooks import MAX_NOTEBOOK_BYTES
 from pytest_mecheval.bundle.reading import TooLarge, read_file, stated_file
 from pytest_mecheval.bundle.roles import kind_of, prose_role
 
-RESULTS = "results"
-"""Left out of the copy: a stored number proves nothing."""
 MASKED_ROLES = frozenset({"plan", "report", "walkthrough", "readme"})
 """Documents that state findings; a script may open them, but finds no number to repeat."""
 MAX_MASKED_BYTES = 4 * 2**20
@@ -31,7 +29,7 @@ def copy_bundle(root: Path, files: Iterable[str], target: Path) -> tuple[str, ..
     Args:
         root: the bundle's folder.
         files: relative paths of the files to show.
-        target: made by this call, with an empty `results`.
+        target: the copy; folders are made as needed.
 
     Returns:
         One note per file that was left out although the script may miss it.
@@ -39,11 +37,8 @@ def copy_bundle(root: Path, files: Iterable[str], target: Path) -> tuple[str, ..
     Raises:
         BundleError: a file is gone, or no regular file any more.
     """
-    (target / RESULTS).mkdir(parents=True)
     notes = []
     for relative in files:
-        if relative.split("/", 1)[0] == RESULTS:
-            continue
         if is_native(relative):
             notes.append(f"{relative}: native code, left out of the run")
             continue
@@ -67,13 +62,25 @@ def is_native(path: str) -> bool:
 
 
 def _copy(root: Path, relative: str, place: Path) -> None:
+    content = cleaned(root, relative)
+    if content is None:
+        shutil.copyfile(stated_file(root, relative), place)
+    else:
+        place.write_bytes(content)
+
+
+def cleaned(root: Path, relative: str) -> bytes | None:
+    """What a run is shown of a file that is not shown as it is; None for all others.
+
+    Raises:
+        BundleError: it cannot be read, or is too large to be cleaned.
+    """
     kind = kind_of(relative)
     if kind == "prose" and prose_role(relative) in MASKED_ROLES:
-        place.write_bytes(read_file(root, relative, MAX_MASKED_BYTES).translate(_MASK))
-    elif kind == "notebook":
-        place.write_bytes(_without_outputs(read_file(root, relative, MAX_NOTEBOOK_BYTES)))
-    else:
-        shutil.copyfile(stated_file(root, relative), place)
+        return read_file(root, relative, MAX_MASKED_BYTES).translate(_MASK)
+    if kind == "notebook":
+        return _without_outputs(read_file(root, relative, MAX_NOTEBOOK_BYTES))
+    return None
 
 
 def _without_outputs(content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_mecheval.bundle.reading import read_file
 from pytest_mecheval.errors import BundleError
+from pytest_mecheval.run.copying import cleaned
 from pytest_mecheval.sandbox.confinement import Outcome
 from pytest_mecheval.sandbox.differential import Differential, Output, differential
 
@@ -82,7 +83,8 @@ def _text_files(folder: Path) -> list[str]:
 
 def _before(original: Path, path: str) -> bytes:
     try:
-        return read_file(original, path, MAX_FILE_BYTES)
+        shown = cleaned(original, path)
+        return read_file(original, path, MAX_FILE_BYTES) if shown is None else shown
     except BundleError:
         return b""
 

@@ -45,11 +45,6 @@ def test_what_a_script_reads_as_data_is_left_alone(copied):
     assert copied(files)[0] == files
 
 
-def test_stored_results_are_left_out(copied):
-    found, _ = copied({"results/a.json": b'{"x": 1}', "run.py": b""})
-    assert set(found) == {"run.py"}
-
-
 def test_notebooks_keep_their_code_only(copied):
     cells = [
         {"cell_type": "markdown", "source": ["accuracy ", "0.953"], "attachments": {"a": {}}},
