@@ -24,6 +24,8 @@ MAX_STDOUT = 2**20
 """Characters of standard output that are compared."""
 MAX_LISTED = 20_000
 """Files looked at, at most, in a folder that foreign code filled."""
+MAX_DEPTH = 32
+"""Folders inside folders; foreign code may have made thousands."""
 _CHANGING = re.compile(
     r"0x[0-9a-fA-F]{6,}"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -72,6 +74,8 @@ def _text_files(folder: Path) -> list[str]:
     looked = 0
     for place, folders, names in os.walk(folder, followlinks=False):
         folders.sort()
+        if len(Path(place).relative_to(folder).parts) >= MAX_DEPTH:
+            folders.clear()  # os.walk calls itself once per level
         for name in sorted(names):
             looked += 1
             if looked > MAX_LISTED or len(found) == MAX_FILES:
