@@ -134,8 +134,6 @@ class Rerun:
     """What replaces the values that the script's interventions write (METHODS K02)."""
     poison_sites: tuple[str, ...] = ()
     """Only there: module paths or hook names, whole or their last parts; empty: everywhere."""
-    arguments: tuple[str, ...] = ()
-    """Words after the script's name on its command line."""
     repeat: int = 0
     """Runs with different numbers are different runs of the same thing."""
     sham_seed: int = 0
@@ -157,7 +155,6 @@ class Rerun:
             "heads permuted": self.sham == "headperm",
             f"seeds shifted by {self.seed_shift}": self.seed_shift != 0,
             f"edits poisoned ({self.poison})": self.poison != "none",
-            f"arguments {' '.join(self.arguments)}": bool(self.arguments),
             "once more": self.repeat > 0,
         }
         if self.decoy is not None:
@@ -316,7 +313,7 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         fields["intervention"] = Intervention(**edit)
     if fields["type"] == "rerun":
         decoy = fields["decoy"]
-        for name in ("keep", "poison_sites", "arguments"):
+        for name in ("keep", "poison_sites"):
             fields[name] = tuple(fields[name])
         fields["decoy"] = decoy and Decoy(decoy["file"], tuple(map(tuple, decoy["names"])))
     return _PROBES[fields["type"]](**fields)

@@ -28,6 +28,7 @@ from pytest_mecheval.bundle.roles import (
     prose_role,
     reading_order,
 )
+from pytest_mecheval.bundle.suspicious import suspicious
 from pytest_mecheval.errors import BundleError
 
 MAX_TEXT_BYTES = 4 * 2**20
@@ -86,11 +87,14 @@ def discover(path: Path) -> Bundle:
         )
     documents = _with_roles(reading.documents, stated)
     files = tuple(reading.files)
+    notebooks = tuple(_without_duplicates(reading, documents))
+    for document in (*documents, *(notebook.document for notebook in notebooks)):
+        reading.notes += suspicious(document)
     return Bundle(
         root=root,
         name=_name(path, root),
         documents=_sorted(documents),
-        notebooks=tuple(_without_duplicates(reading, documents)),
+        notebooks=notebooks,
         scripts=tuple(reading.scripts),
         results=tuple(reading.results),
         files=files,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from pydantic import ValidationError
 
-from pytest_mecheval.cases.loading import PLAN_STEP, Entry, LoadedBundle
+from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.errors import ClaimNotSupported, MechevalError
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
@@ -19,6 +19,7 @@ from pytest_mecheval.report.decisions import decision_document, json_text
 from pytest_mecheval.report.failure import headline, outcome_text
 from pytest_mecheval.report.outcome import Outcome, outcome
 from pytest_mecheval.report.plain import plain_line
+from pytest_mecheval.run.subject import PLAN_STEP
 from pytest_mecheval.vocabulary import Rung, Verdict
 from pytest_mecheval.wire import write_atomically
 
@@ -87,6 +88,7 @@ class Audit:
             tier=loaded.sources.tier(bound.steps),
             notes=(
                 *decision.notes,
+                *entry.notes,
                 *conduct_notes(evidence),
                 *environment(evidence),
                 *loaded.sources.notes(bound.steps),

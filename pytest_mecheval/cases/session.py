@@ -2,7 +2,7 @@
 
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pytest_mecheval.cases.guard import (
     refuse_foreign_configuration,
     refuse_unconfined,
 )
-from pytest_mecheval.cases.loading import Entry, LoadedBundle, Running, load
+from pytest_mecheval.cases.loading import Entry, LoadedBundle, load
 from pytest_mecheval.cases.progress import Progress, terminal_writer
 from pytest_mecheval.cases.rendering import module_name, modules, write_modules
 from pytest_mecheval.cases.scoreboard import Scoreboard
@@ -24,6 +24,7 @@ from pytest_mecheval.cases.settings import Settings, folder_names, read_settings
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.errors import ClaimNotSupported, MechevalError, UsageError
 from pytest_mecheval.run.runner import Runner, Workplace
+from pytest_mecheval.run.subject import Running
 from pytest_mecheval.vocabulary import Dimension
 from pytest_mecheval.wire import write_atomically
 
@@ -207,12 +208,18 @@ class Session:
         self.runner.close(wait=False)
 
 
-def open_session(config: pytest.Config, session_id: str | None) -> Session:
+def open_session(
+    config: pytest.Config,
+    session_id: str | None,
+    prepare: Callable[[Settings], None] = lambda _settings: None,
+) -> Session:
     """Load all bundles of a run and point pytest at their cases.
 
     Args:
         config: pytest's configuration.
         session_id: given by the controller; None on the controller itself.
+        prepare: on the controller, once the command line is known to be sound: may translate bundles
+            and name their claim files in `config.option`.
 
     Raises:
         pytest.UsageError: with every problem of every bundle; pytest then ends with status 4.
@@ -235,6 +242,11 @@ def open_session(config: pytest.Config, session_id: str | None) -> Session:
             modules=sys.modules,
             trusted=[Path(sys.prefix), Path(sys.base_prefix), PACKAGE],
         )
+        if session_id is None:
+            prepare(settings)
+            settings = read_settings(
+                config.option, config.invocation_params.dir, settings.session_id
+            )
         bundles = _load_all(settings)
         session = Session(config, settings, bundles)
         if session.is_controller:

@@ -11,6 +11,8 @@ from pytest_mecheval.errors import UsageError
 from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.wire import digest
 
+OUTLINED = "mecheval_outlined"
+"""Where the controller leaves these for xdist workers, among the options."""
 HASH_LENGTH = 6
 """Hexadecimal digits that tell two bundles of one name apart."""
 
@@ -38,6 +40,18 @@ class Settings:
     invocation_dir: Path
     session_id: str
     """Names this run; failures of one run are not carried into the next."""
+    outlined: frozenset[Path] = frozenset()
+    """Claim files that rules alone wrote for this run, because the bundle has none."""
+
+    @property
+    def as_options(self) -> dict[str, list[str]]:
+        """Bundles and claim files as options, so that another process reads the same ones."""
+        named = [str(path) for path in self.claim_files if path is not None]
+        return {
+            "mecheval": [str(bundle) for bundle in self.bundles],
+            "mecheval_claims": named,
+            OUTLINED: sorted(str(path) for path in self.outlined),
+        }
 
     @property
     def shown_out(self) -> str:
@@ -89,6 +103,7 @@ def read_settings(
         threads=option.mecheval_threads,
         invocation_dir=invocation_dir,
         session_id=session_id,
+        outlined=frozenset(Path(text) for text in getattr(option, OUTLINED, ())),
     )
 
 

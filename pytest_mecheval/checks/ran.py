@@ -36,7 +36,6 @@ def run_of(
     seed_shift: int = 0,
     poison: Literal["none", "finite", "nan"] = "none",
     poison_sites: tuple[str, ...] = (),
-    arguments: tuple[str, ...] = (),
 ) -> PlanStep:
     """The step that runs one entry point of the bundle, as it is or with one thing changed.
 
@@ -48,7 +47,6 @@ def run_of(
         seed_shift: added to every seed it sets.
         poison: what replaces the values its interventions write.
         poison_sites: only there; empty: everywhere.
-        arguments: words after its name on the command line.
     """
     probe = Rerun(
         entry,
@@ -58,7 +56,6 @@ def run_of(
         seed_shift=seed_shift,
         poison=poison,
         poison_sites=poison_sites,
-        arguments=arguments,
     )
     return step_for(probe)
 

@@ -14,8 +14,8 @@ from typing import Any
 from filelock import FileLock
 
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
+from pytest_mecheval.run.execution import RESULTS
 from pytest_mecheval.run.rerun import ANY_ENVIRONMENT, Environment, interpreter
-from pytest_mecheval.run.workshop import RESULTS
 from pytest_mecheval.sandbox.asking import Answer, Question, ask
 from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.channel import Array, Expected

@@ -42,7 +42,8 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
     Returns:
         `standing` and `problems` of the ledger; `edits`: per site, kind and heads how many distinct
         prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
-        `loads`: where weights came from; `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each, and
+        `loads`: where weights came from;
+        `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each, and
         `sequence`: all of them in order; `forwards`, `seeds`, `seed_values`; `inputs`: see `ledger_inputs`,
         `inputs_digest`: one hash over all prompts; `files`: of the bundle, in the order of their first use;
         `edited_outputs`: one hash over the outputs of edited forwards; `poisoned`: values replaced;

@@ -13,7 +13,6 @@ from typing import Any
 from pytest_mecheval.bundle.reading import read_file
 from pytest_mecheval.errors import BundleError
 from pytest_mecheval.run.copying import cleaned
-from pytest_mecheval.sandbox.confinement import Outcome
 from pytest_mecheval.sandbox.differential import Differential, Output, differential
 
 TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".log")
@@ -21,7 +20,6 @@ TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".ym
 MAX_FILES = 40
 MAX_FILE_BYTES = 2**18
 MAX_STDOUT = 2**20
-"""Characters of standard output that are compared."""
 MAX_LISTED = 20_000
 """Files looked at, at most, in a folder that foreign code filled."""
 MAX_DEPTH = 32
@@ -35,22 +33,22 @@ _CHANGING = re.compile(
 
 
 def left_behind(
-    outcome: Outcome,
+    exit_code: int,
     printed: str,
     workshop: Path,
     bundle: Path,
     original: Path,
-    copied: frozenset[str],
+    given: frozenset[str],
 ) -> Output:
     """What one run left, made comparable: its own folder's name and the clock are taken out.
 
     Args:
-        outcome: how it ended.
-        printed: its standard output, all commands of a sequence together.
+        exit_code: how it ended.
+        printed: its standard output.
         workshop: the folder made for this run.
         bundle: the copy it ran in; hostile by now.
         original: the bundle itself.
-        copied: relative paths that the run was given; those still the same were not written.
+        given: relative paths that the run was given; those still the same were not written.
     """
     files = {}
     for path in _text_files(bundle):
@@ -58,11 +56,9 @@ def left_behind(
             content = read_file(bundle, path, MAX_FILE_BYTES)
         except BundleError:
             continue
-        if path not in copied or content != _before(original, path):
+        if path not in given or content != _before(original, path):
             files[path] = _steady(content.decode("utf-8", "replace"), workshop)
-    # A signal has no exit code; any number that no program can return tells it from one.
-    code = outcome.exit_code if outcome.exit_code is not None else -(outcome.signal or 0) - 1
-    return Output(code, _steady(printed[:MAX_STDOUT], workshop), files)
+    return Output(exit_code, _steady(printed[:MAX_STDOUT], workshop), files)
 
 
 def _steady(text: str, workshop: Path) -> str:

@@ -80,6 +80,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"reproduc|determinis|seed|same\b|repeat|identical|exact|every run|again",
     needs_model=False,
     functional=False,
     doc=__doc__,

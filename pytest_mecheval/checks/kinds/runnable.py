@@ -64,6 +64,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"run|reproduc|execut|script|complet|works?\b",
     needs_model=False,
     functional=False,
     doc=__doc__,

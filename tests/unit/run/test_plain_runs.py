@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mecheval.run.plain_runs import compared, left_behind
-from pytest_mecheval.sandbox.confinement import Isolation, Outcome
+from pytest_mecheval.run.plain_runs import _text_files, compared, left_behind
+from pytest_mecheval.sandbox.backend import remove_tree
 from pytest_mecheval.sandbox.differential import Output
-
-ISOLATION = Isolation("none", (), ())
 
 
 def asked(*outputs: str):
@@ -48,17 +46,8 @@ def place(tmp_path: Path):
 
 
 def left_by(place: Path, stdout: str = "", copied: tuple[str, ...] = ()) -> Output:
-    out = place / "stdout"
-    out.write_text(stdout)
-    outcome = Outcome("finished", 0, None, 1.0, 1.0, 10.0, out, out, ISOLATION)
-    return left_behind(
-        outcome,
-        stdout,
-        place / "work",
-        place / "work" / "bundle",
-        place / "original",
-        frozenset(copied),
-    )
+    folder = place / "work"
+    return left_behind(0, stdout, folder, folder / "bundle", place / "original", frozenset(copied))
 
 
 def test_folder_addresses_and_clock_are_taken_out(place):

@@ -264,10 +264,10 @@ def test_other_seeds_and_arguments_reach_the_script(bundle, tmp_path):
         + "model(x)\n"
     )
     real, seeded, half = (
-        rerun(script(bundle, "run.py", **how), tmp_path / "store").facts
-        for how in ({}, {"seed_shift": 1000}, {"arguments": ("4",)})
+        rerun(script(bundle, entry, **how), tmp_path / "store").facts
+        for entry, how in (("run.py", {}), ("run.py", {"seed_shift": 1000}), ("run.py 4", {}))
     )
     assert real["inputs_digest"] != seeded["inputs_digest"]
     assert (real["prompts"], seeded["prompts"], half["prompts"]) == (8, 8, 4)
     assert "watched" in real
-    assert "watched" not in half
+    assert "watched" not in seeded
