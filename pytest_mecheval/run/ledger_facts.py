@@ -13,6 +13,9 @@ from pytest_mecheval.wire import digest
 
 MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
+MAX_ATTEMPTS = 20
+"""Different attempts kept."""
+MAX_DETAIL = 80
 MAX_LOADS = 200
 """Loads of weights kept."""
 MAX_PLACES = 3
@@ -77,12 +80,22 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
         "numbers": list(dict.fromkeys(sequence))[:MAX_NUMBERS],
         "sequence": sequence[:MAX_NUMBERS],
-        "attempts": sorted({attempt.event for attempt in ledger.attempts}),
+        "attempts": _attempts(ledger),
         "unseen": unseen(ledger),
         "failed_cells": [
             f"{cell.notebook}:cell{cell.cell}: {cell.error}" for cell in ledger.cells if cell.error
         ],
     }
+
+
+def _attempts(ledger: Ledger) -> list[str]:
+    """What the bundle's code asked for beyond its own process, each with the line that asked."""
+    found = [
+        f"{attempt.event} {attempt.detail[:MAX_DETAIL]} ({attempt.calls[0]})"
+        for attempt in ledger.attempts
+        if attempt.calls
+    ]
+    return list(dict.fromkeys(found))[:MAX_ATTEMPTS]
 
 
 def unseen(ledger: Ledger) -> list[str]:
