@@ -1,0 +1,113 @@
+"""Attention of every measured head between two named positions, as a map of layers and heads."""
+
+from markupsafe import Markup
+
+from pytest_mecheval.errors import UsageError
+from pytest_mecheval.report.html.svg import drawable, drawing, element
+from pytest_mecheval.report.outcome import Outcome
+from pytest_mecheval.report.plain import plain_line
+from pytest_mecheval.vocabulary import Component
+from pytest_mecheval.wire import Attention, load_step
+
+MOST_CELLS = 1024
+"""A larger map is unreadable, and would fill the page."""
+WIDTH = 460.0
+_LEFT, _TOP = 64.0, 26.0
+_LARGEST_CELL = 46.0
+_NUMBERS_FROM = 24.0
+"""Cells of at least this size hold their number."""
+_DARK = 0.55
+"""From this mass on a cell's number is written in the light colour."""
+
+
+def head_map(outcome: Outcome) -> Markup | None:
+    """The picture; None unless attention of at least two heads was measured.
+
+    Claimed head and controls only: other heads that the bundle makes claims about are no controls, so
+    they were not measured for this claim and stay empty.
+    """
+    decision = outcome.decision
+    claimed = _claimed(outcome)
+    if decision is None or decision.estimate is None or claimed is None:
+        return None
+    masses: dict[tuple[int, int], float] = {}
+    for name, mass in [(claimed.head, decision.estimate.value)] + [
+        (control.name, control.value) for control in decision.controls
+    ]:
+        try:
+            head = Component.parse(name)
+        except UsageError:
+            return None
+        if head.kind == "head" and drawable(mass):
+            masses[head.layer, head.head] = mass
+    layers, heads = (1 + max(index) for index in zip(*masses, strict=True)) if masses else (0, 0)
+    if len(masses) < 2 or layers * heads > MOST_CELLS:
+        return None
+    return _map(masses, layers, heads, claimed)
+
+
+def _claimed(outcome: Outcome) -> Attention | None:
+    """The attention entry that the claim is about."""
+    probes = [load_step(record.step).probe for record in outcome.records]
+    named = outcome.spec.get("head")
+    if not isinstance(named, str):
+        return None
+    for probe in probes:
+        if isinstance(probe, Attention) and probe.head == _canonical(named):
+            return probe
+    return None
+
+
+def _canonical(name: str) -> str:
+    try:
+        return str(Component.parse(name))
+    except UsageError:
+        return name
+
+
+def _map(masses: dict[tuple[int, int], float], layers: int, heads: int, probe: Attention) -> Markup:
+    size = min(_LARGEST_CELL, (WIDTH - _LEFT) / heads)
+    claimed = Component.parse(probe.head)
+    parts = []
+    for layer in range(layers):
+        y = _TOP + layer * size
+        parts.append(element("text", f"layer {layer}", x=0, y=y + size / 2 + 4, class_="row"))
+        for head in range(heads):
+            x = _LEFT + head * size
+            mass = masses.get((layer, head))
+            parts.append(_cell(x, y, size, mass))
+            if (layer, head) == (claimed.layer, claimed.head):
+                parts.append(
+                    element("rect", x=x + 1, y=y + 1, width=size - 4, height=size - 4, rx=3, class_="own")
+                )
+    if size >= _NUMBERS_FROM:
+        parts += [
+            element("text", f"h{head}", x=_LEFT + (head + 0.5) * size, y=_TOP - 8, class_="tk")
+            for head in range(heads)
+        ]
+    query, key = plain_line(probe.query, 40), plain_line(probe.key, 40)
+    caption = f"mean attention from {query} to {key}; outlined: the claimed head; empty: not measured"
+    height = _TOP + layers * size + 4
+    return drawing(WIDTH, height, f"{caption}. {_listed(masses)}", *parts)
+
+
+def _cell(x: float, y: float, size: float, mass: float | None) -> Markup:
+    box = {"x": x, "y": y, "width": size - 2, "height": size - 2, "rx": 3.0}
+    if mass is None:
+        return element("rect", **box, class_="gap")
+    share = min(max(mass, 0.0), 1.0)
+    cell = element("rect", **box, class_="gap") + element(
+        "rect", **box, class_="heat", fill_opacity=f"{share:.2f}"
+    )
+    if size < _NUMBERS_FROM:
+        return cell
+    dark = "tk inv" if share >= _DARK else "tk cell"
+    return cell + element(
+        "text", f"{mass:.2f}".removeprefix("0"), x=x + size / 2 - 1, y=y + size / 2 + 3.5, class_=dark
+    )
+
+
+def _listed(masses: dict[tuple[int, int], float]) -> str:
+    strongest = sorted(masses.items(), key=lambda item: -item[1])[:5]
+    said = ", ".join(f"a{layer}.h{head} {mass:.2f}" for (layer, head), mass in strongest)
+    return f"Strongest: {said}"
