@@ -1,5 +1,6 @@
 """What one run of a bundle's script gave, cut down to what a reader looks at: how it ended, its ledger, its numbers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,4 +117,4 @@ def _distance(text: str, wanted: float) -> float:
         found = abs(float(text) - wanted)
     except ValueError:
         return float("inf")
-    return found if found == found else float("inf")  # noqa: PLR0124 - nan
+    return float("inf") if math.isnan(found) else found

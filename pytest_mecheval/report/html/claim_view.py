@@ -166,13 +166,17 @@ class ClaimView:
         unit = ""
         if decision.estimate is not None:
             unit = decision.estimate.unit
-            yield "estimate", plain_line(str(decision.estimate))
+            if str(decision.estimate) not in decision.measured:
+                yield "estimate", plain_line(str(decision.estimate))
         if decision.threshold is not None:
             yield "threshold", amount(decision.threshold, unit)
         if decision.controls:
             yield "controls", controls_text(decision.controls, unit).removeprefix("controls: ")
         if decision.shams is not None and decision.shams.tried:
-            yield "sham claims", f"{decision.shams.passed} of {decision.shams.tried} pass the same rule"
+            yield (
+                "sham claims",
+                f"{decision.shams.passed} of {decision.shams.tried} pass the same rule",
+            )
         if decision.p_value is not None:
             yield "p-value", f"{decision.p_value:.3g}"
         if self.outcome.operationalised:
@@ -180,7 +184,11 @@ class ClaimView:
 
     @property
     def notes(self) -> list[str]:
-        return [plain_line(note) for note in self.outcome.decision.notes] if self.outcome.decision else []
+        return (
+            [plain_line(note) for note in self.outcome.decision.notes]
+            if self.outcome.decision
+            else []
+        )
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -202,9 +210,18 @@ class ClaimView:
     def figures(self) -> list[Figure]:
         """Pictures, as many as the evidence has."""
         found = (
-            (share_curve(self.outcome), "Faithfulness curve: share of performance kept; rings are random circuits"),
-            (_effect(self.outcome), "Estimate with interval, matched controls (rings), threshold (dashed)"),
-            (head_map(self.outcome), "Attention per head; outlined: the claimed head; empty: not measured"),
+            (
+                share_curve(self.outcome),
+                "Faithfulness curve: share of performance kept; rings are random circuits",
+            ),
+            (
+                _effect(self.outcome),
+                "Estimate with interval, matched controls (rings), threshold (dashed)",
+            ),
+            (
+                head_map(self.outcome),
+                "Attention per head; outlined: the claimed head; empty: not measured",
+            ),
             (spread_chart(self.outcome), "Single prompts behind the means"),
         )
         return [Figure(caption, picture) for picture, caption in found if picture is not None]

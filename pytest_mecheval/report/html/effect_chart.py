@@ -1,5 +1,6 @@
 """A claim's estimate with its interval beside its matched controls and the threshold, on one axis."""
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -14,7 +15,7 @@ WIDTH = 460.0
 _LEFT, _RIGHT = 78.0, 448.0
 _CLAIM_Y, _CONTROL_Y = 48.0, 92.0
 _AXIS_Y = 122.0
-_HEIGHT = 164.0
+_HEIGHT = 160.0
 _LANES = 5
 """Controls are spread over this many heights, so that equal values stay apart."""
 _LANE = 6.0
@@ -83,8 +84,15 @@ def _claim(scale: Scale, estimate: Estimate, bounds: Sequence[float]) -> list[Ma
         element("text", "claim", x=0, y=_CLAIM_Y + 4.5, class_="row"),
         element("path", d=line, class_="whisker"),
         diamond(x, _CLAIM_Y, 6.5, "mark"),
-        _text(f"{estimate.value:.4g}", x, _CLAIM_Y - 12, "val"),
+        _text(_rounded(estimate.value, scale), x, _CLAIM_Y - 12, "val"),
     ]
+
+
+def _rounded(value: float, scale: Scale) -> str:
+    """The value with the digits that the axis can tell apart, so that noise around zero reads as zero."""
+    decimals = max(0, 2 - math.floor(math.log10(scale.high - scale.low)))
+    text = f"{value:.4g}" if abs(value) >= 10.0**-decimals else f"{abs(value):.{decimals}f}"
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
 def _controls(scale: Scale, controls: Sequence[Control]) -> list[Markup]:
@@ -94,11 +102,20 @@ def _controls(scale: Scale, controls: Sequence[Control]) -> list[Markup]:
     ordered = sorted(controls, key=lambda control: (control.value, control.name))
     one = len(ordered) == 1
     parts = [
-        element("text", f"{len(ordered)} control{'' if one else 's'}", x=0, y=_CONTROL_Y + 4.5, class_="row")
+        element(
+            "text",
+            f"{len(ordered)} control{'' if one else 's'}",
+            x=0,
+            y=_CONTROL_Y + 4.5,
+            class_="row",
+        )
     ]
     for index, control in enumerate(ordered):
         y = _CONTROL_Y if one else _CONTROL_Y + _LANE * (index % _LANES - _LANES // 2)
         parts.append(element("circle", cx=scale.at(control.value), cy=y, r=3.4, class_="ctl"))
     strongest = max(ordered, key=lambda control: (abs(control.value), control.name))
     name = fit(plain_line(strongest.name), _NAME_CHARACTERS)
-    return [*parts, _text(f"strongest: {name}", scale.at(strongest.value), _CONTROL_Y - 17, "row mid")]
+    return [
+        *parts,
+        _text(f"strongest: {name}", scale.at(strongest.value), _CONTROL_Y - 17, "row mid"),
+    ]

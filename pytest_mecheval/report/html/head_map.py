@@ -16,8 +16,11 @@ _LEFT, _TOP = 64.0, 26.0
 _LARGEST_CELL = 46.0
 _NUMBERS_FROM = 24.0
 """Cells of at least this size hold their number."""
-_DARK = 0.55
+_DARK = 0.5
 """From this mass on a cell's number is written in the light colour."""
+_PALE, _FULL = 0.9, (0.78, 0.44)
+"""Opacity is 0.9 times the mass below `_DARK`, then 0.78 and 0.44 more per unit: no cell lies between, where
+neither colour of number could be read."""
 
 
 def head_map(outcome: Outcome) -> Markup | None:
@@ -78,7 +81,15 @@ def _map(masses: dict[tuple[int, int], float], layers: int, heads: int, probe: A
             parts.append(_cell(x, y, size, mass))
             if (layer, head) == (claimed.layer, claimed.head):
                 parts.append(
-                    element("rect", x=x + 1, y=y + 1, width=size - 4, height=size - 4, rx=3, class_="own")
+                    element(
+                        "rect",
+                        x=x + 1,
+                        y=y + 1,
+                        width=size - 4,
+                        height=size - 4,
+                        rx=3,
+                        class_="own",
+                    )
                 )
     if size >= _NUMBERS_FROM:
         parts += [
@@ -86,7 +97,9 @@ def _map(masses: dict[tuple[int, int], float], layers: int, heads: int, probe: A
             for head in range(heads)
         ]
     query, key = plain_line(probe.query, 40), plain_line(probe.key, 40)
-    caption = f"mean attention from {query} to {key}; outlined: the claimed head; empty: not measured"
+    caption = (
+        f"mean attention from {query} to {key}; outlined: the claimed head; empty: not measured"
+    )
     height = _TOP + layers * size + 4
     return drawing(WIDTH, height, f"{caption}. {_listed(masses)}", *parts)
 
@@ -96,14 +109,19 @@ def _cell(x: float, y: float, size: float, mass: float | None) -> Markup:
     if mass is None:
         return element("rect", **box, class_="gap")
     share = min(max(mass, 0.0), 1.0)
+    opacity = _PALE * share if share < _DARK else _FULL[0] + _FULL[1] * (share - _DARK)
     cell = element("rect", **box, class_="gap") + element(
-        "rect", **box, class_="heat", fill_opacity=f"{share:.2f}"
+        "rect", **box, class_="heat", fill_opacity=f"{opacity:.2f}"
     )
     if size < _NUMBERS_FROM:
         return cell
     dark = "tk inv" if share >= _DARK else "tk cell"
     return cell + element(
-        "text", f"{mass:.2f}".removeprefix("0"), x=x + size / 2 - 1, y=y + size / 2 + 3.5, class_=dark
+        "text",
+        f"{mass:.2f}".removeprefix("0"),
+        x=x + size / 2 - 1,
+        y=y + size / 2 + 3.5,
+        class_=dark,
     )
 
 

@@ -155,10 +155,18 @@ def verdict_title(outcomes: Sequence[Outcome]) -> str:
         return "Nothing was tested" if not lost else "No verdict: the audit itself failed"
     supported = sum(standing(each) is Verdict.SUPPORTED for each in tested)
     if supported == len(tested):
-        which = "The only tested finding is" if len(tested) == 1 else f"All {len(tested)} tested findings are"
+        which = (
+            "The only tested finding is"
+            if len(tested) == 1
+            else f"All {len(tested)} tested findings are"
+        )
         return f"{which} supported"
     if not supported:
-        which = "The only tested finding is" if len(tested) == 1 else f"None of {len(tested)} tested findings is"
+        which = (
+            "The only tested finding is"
+            if len(tested) == 1
+            else f"None of {len(tested)} tested findings is"
+        )
         return f"{which} {'not ' if len(tested) == 1 else ''}supported"
     verb = "is" if supported == 1 else "are"
     return f"{supported} of {len(tested)} tested findings {verb} supported"
@@ -204,7 +212,9 @@ def _untested(report: BundleReport) -> list[Untested]:
     for each in report.sorted_outcomes():
         word = standing(each)
         if word is State.NOT_RUN:
-            found.append(Untested(ClaimView(each, report.bundle), "deselected, or the run ended first"))
+            found.append(
+                Untested(ClaimView(each, report.bundle), "deselected, or the run ended first")
+            )
         elif word is Verdict.NOT_TESTABLE:
             view = ClaimView(each, report.bundle)
             found.append(Untested(view, view.why))

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from pytest_mecheval.report.html.svg import diamond, drawing, element, number
 from pytest_mecheval.report.scores import Coverage, Score
 
-WIDTH, HEIGHT = 420.0, 340.0
+WIDTH, HEIGHT = 420.0, 304.0
 _CENTRE = (210.0, 194.0)
 _RADIUS = 128.0
 _RINGS = (0.25, 0.5, 0.75, 1.0)
@@ -35,10 +35,7 @@ def radar(scores: Sequence[Score], covered: Sequence[Coverage]) -> Markup:
     for index, (score, cover) in enumerate(zip(scores, covered, strict=True)):
         parts += _measured(index, len(scores), score)
         parts += _label(index, len(scores), score, cover)
-    parts += [
-        element("text", f"{share:.0%}", x=_CENTRE[0] + 4, y=_CENTRE[1] - _RADIUS * share + 11, class_="rg")
-        for share in (0.5, 1.0)
-    ]
+    parts += [_ring_label(len(scores), share) for share in (0.5, 1.0)]
     return drawing(WIDTH, HEIGHT, described(scores, covered), *parts)
 
 
@@ -72,6 +69,12 @@ def _outline(shares: Sequence[float]) -> str:
 
 def _ring(count: int, share: float) -> Markup:
     return element("path", d=_outline([share] * count), class_="ring")
+
+
+def _ring_label(count: int, share: float) -> Markup:
+    """Beside the middle of the ring's left edge, where no axis and no mark lies."""
+    (x0, y0), (x1, y1) = _point(0, count, share), _point(count - 1, count, share)
+    return element("text", f"{share:.0%}", x=(x0 + x1) / 2 - 6, y=(y0 + y1) / 2, class_="rg")
 
 
 def _axis(index: int, count: int, score: Score) -> Markup:

@@ -37,14 +37,32 @@ def share_curve(outcome: Outcome) -> Markup | None:
     for bound in (estimate.lower, estimate.upper):
         interval += f"M{number(place - 6)} {number(y.at(bound))}h12"
     parts = [
-        element("rect", x=_LEFT, y=band_top, width=_RIGHT - _LEFT, height=band_bottom - band_top, class_="ok"),
-        element("text", f"needed: {least:.3g} to {2 - least:.3g}", x=_RIGHT - 6, y=band_top - 5, class_="row end"),
+        element(
+            "rect",
+            x=_LEFT,
+            y=band_top,
+            width=_RIGHT - _LEFT,
+            height=band_bottom - band_top,
+            class_="ok",
+        ),
+        element(
+            "text",
+            f"needed: {least:.3g} to {2 - least:.3g}",
+            x=_RIGHT - 6,
+            y=band_top - 5,
+            class_="row end",
+        ),
         *(_gridline(y, tick) for tick in y.ticks()),
-        element("path", d="M" + "L".join(f"{number(a)} {number(b)}" for a, b in points), class_="curve"),
+        element(
+            "path", d="M" + "L".join(f"{number(a)} {number(b)}" for a, b in points), class_="curve"
+        ),
         *(element("circle", cx=place, cy=y.at(value), r=3.4, class_="ctl") for value in controls),
         element("path", d=interval, class_="whisker"),
         diamond(*points[1], 6.5, "mark"),
-        *(element("circle", cx=a, cy=b, r=3.5, class_="end-dot") for a, b in (points[0], points[2])),
+        *(
+            element("circle", cx=a, cy=b, r=3.5, class_="end-dot")
+            for a, b in (points[0], points[2])
+        ),
         axis(x, _BOTTOM, "components left in place"),
     ]
     said = (

@@ -118,7 +118,9 @@ def tick_text(value: float) -> str:
 
 def axis(scale: Scale, y: float, caption: str = "") -> Markup:
     """Tick marks, their labels and what the axis shows, below `y`."""
-    parts = [element("path", d=f"M{number(scale.left)} {number(y)}H{number(scale.right)}", class_="ax")]
+    parts = [
+        element("path", d=f"M{number(scale.left)} {number(y)}H{number(scale.right)}", class_="ax")
+    ]
     for tick in scale.ticks():
         x = scale.at(tick)
         parts.append(element("path", d=f"M{number(x)} {number(y)}v4", class_="ax"))
@@ -133,4 +135,6 @@ def axis(scale: Scale, y: float, caption: str = "") -> Markup:
 def diamond(x: float, y: float, size: float, class_: str) -> Markup:
     """A mark that differs from a circle without colour."""
     s = number(size)
-    return element("path", d=f"M{number(x)} {number(y - size)}l{s} {s}-{s} {s}-{s}-{s}z", class_=class_)
+    return element(
+        "path", d=f"M{number(x)} {number(y - size)}l{s} {s}-{s} {s}-{s}-{s}z", class_=class_
+    )
