@@ -20,6 +20,7 @@ COMMANDS = (
     "restamp",
     "decide",
     "diff",
+    "report",
 )
 """In the order of the help text; each is a module of `pytest_mecheval.commands`."""
 

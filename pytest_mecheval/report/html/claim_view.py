@@ -7,6 +7,7 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from pytest_mecheval.checks.registry import checks
+from pytest_mecheval.report.comparisons import Comparison, comparisons
 from pytest_mecheval.report.failure import amount, controls_text, headline, needed_text
 from pytest_mecheval.report.html.effect_chart import effect_chart
 from pytest_mecheval.report.html.head_map import head_map
@@ -16,7 +17,6 @@ from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.ranking import standing
 from pytest_mecheval.report.terminal import measured_cell, reason
-from pytest_mecheval.report.testimony import Testimony
 from pytest_mecheval.report.trust import TIER_WORDS
 from pytest_mecheval.vocabulary import Rung
 
@@ -26,7 +26,6 @@ RUNG_WORDS = {
     Rung.L2: "interventional evidence",
     Rung.L3: "predictive evidence",
 }
-REPORTED_NUMBER = "reported_number"
 _QUOTE_CHARACTERS = 600
 _ROW_CHARACTERS = 150
 """Of a reason in the table of verdicts; the claim's own section has all of it."""
@@ -38,17 +37,6 @@ class Figure:
 
     caption: str
     picture: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A stated number beside what came out."""
-
-    where: str
-    stated: str
-    found: str
-    agrees: str
-    """yes, no, or empty when nothing is compared."""
 
 
 @dataclass(frozen=True)
@@ -229,32 +217,3 @@ class ClaimView:
 
 def _effect(outcome: Outcome) -> Markup | None:
     return effect_chart(outcome.decision) if outcome.decision is not None else None
-
-
-def comparisons(outcome: Outcome) -> Iterator[Comparison]:
-    """One row per run with a stated number, and our own measurement of a reported one."""
-    decision = outcome.decision
-    stated = outcome.spec.get("number")
-    if (
-        outcome.kind == REPORTED_NUMBER
-        and decision is not None
-        and decision.estimate is not None
-        and isinstance(stated, str)
-    ):
-        estimate = decision.estimate
-        agrees = "yes" if outcome.word == "SUPPORTED" else "no" if outcome.word == "REFUTED" else ""
-        found = f"{estimate.value:.5g} [{estimate.lower:.4g}, {estimate.upper:.4g}]"
-        yield Comparison("our measurement", plain_line(stated), found, agrees)
-    for each in outcome.testimony:
-        if each.stated:
-            agrees = "yes" if each.agrees else "no"
-            yield Comparison(plain_line(each.run), plain_line(each.stated), _numbers(each), agrees)
-
-
-def _numbers(testimony: Testimony) -> str:
-    shown = ", ".join(plain_line(number, 40) for number in testimony.numbers[:4])
-    if not testimony.numbers:
-        return "no number at all"
-    if testimony.agrees or testimony.count <= 1:
-        return shown
-    return f"nearest of {testimony.count}: {shown}"

@@ -1,5 +1,8 @@
 """Attention of every measured head between two named positions, as a map of layers and heads."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from markupsafe import Markup
 
 from pytest_mecheval.errors import UsageError
@@ -23,8 +26,21 @@ _PALE, _FULL = 0.9, (0.78, 0.44)
 neither colour of number could be read."""
 
 
-def head_map(outcome: Outcome) -> Markup | None:
-    """The picture; None unless attention of at least two heads was measured.
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Mean attention mass of every head that was measured for one claim."""
+
+    masses: Mapping[tuple[int, int], float]
+    """By layer and head; a share."""
+    layers: int
+    """Rows of the map: up to the last measured layer."""
+    heads: int
+    claimed: Attention
+    """The claim's own head, and from where to where it looks."""
+
+
+def measured_heads(outcome: Outcome) -> Heads | None:
+    """What a map shows; None unless attention of at least two heads was measured.
 
     Claimed head and controls only: other heads that the bundle makes claims about are no controls, so
     they were not measured for this claim and stay empty.
@@ -33,20 +49,25 @@ def head_map(outcome: Outcome) -> Markup | None:
     claimed = _claimed(outcome)
     if decision is None or decision.estimate is None or claimed is None:
         return None
+    named = [(control.name, control.value) for control in decision.controls]
     masses: dict[tuple[int, int], float] = {}
-    for name, mass in [(claimed.head, decision.estimate.value)] + [
-        (control.name, control.value) for control in decision.controls
-    ]:
+    for name, mass in [(claimed.head, decision.estimate.value), *named]:
         try:
             head = Component.parse(name)
         except UsageError:
             return None
         if head.kind == "head" and drawable(mass):
             masses[head.layer, head.head] = mass
-    layers, heads = (1 + max(index) for index in zip(*masses, strict=True)) if masses else (0, 0)
-    if len(masses) < 2 or layers * heads > MOST_CELLS:
+    if len(masses) < 2:
         return None
-    return _map(masses, layers, heads, claimed)
+    layers, heads = (1 + max(index) for index in zip(*masses, strict=True))
+    return Heads(masses, layers, heads, claimed) if layers * heads <= MOST_CELLS else None
+
+
+def head_map(outcome: Outcome) -> Markup | None:
+    """The picture; None when there is nothing to compare."""
+    found = measured_heads(outcome)
+    return None if found is None else _map(found)
 
 
 def _claimed(outcome: Outcome) -> Attention | None:
@@ -68,7 +89,8 @@ def _canonical(name: str) -> str:
         return name
 
 
-def _map(masses: dict[tuple[int, int], float], layers: int, heads: int, probe: Attention) -> Markup:
+def _map(found: Heads) -> Markup:
+    masses, layers, heads, probe = found.masses, found.layers, found.heads, found.claimed
     size = min(_LARGEST_CELL, (WIDTH - _LEFT) / heads)
     claimed = Component.parse(probe.head)
     parts = []
@@ -125,7 +147,7 @@ def _cell(x: float, y: float, size: float, mass: float | None) -> Markup:
     )
 
 
-def _listed(masses: dict[tuple[int, int], float]) -> str:
+def _listed(masses: Mapping[tuple[int, int], float]) -> str:
     strongest = sorted(masses.items(), key=lambda item: -item[1])[:5]
     said = ", ".join(f"a{layer}.h{head} {mass:.2f}" for (layer, head), mass in strongest)
     return f"Strongest: {said}"

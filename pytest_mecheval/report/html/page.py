@@ -181,7 +181,12 @@ def weakest(dimensions: Sequence[DimensionView]) -> str:
         lowest = min(tested, key=lambda each: each.score.share or 0.0)
         score = lowest.score
         if score.share == 1:
-            said.append("No tested dimension shows a weakness.")
+            unsure = min(tested, key=lambda each: each.score.lower)
+            said.append(
+                f"No tested dimension shows a weakness; least certain is {unsure.name}, "
+                f"{unsure.score.supported} of {unsure.score.decided} supported "
+                f"(exact {score.level:.0%} interval {unsure.interval})."
+            )
         else:
             said.append(
                 f"Weakest dimension: {lowest.name}, {score.supported} of {score.decided} supported "

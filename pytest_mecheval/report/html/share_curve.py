@@ -1,7 +1,10 @@
 """Faithfulness as a curve: the share of performance kept by nothing, random circuits, the circuit, everything."""
 
+from dataclasses import dataclass
+
 from markupsafe import Markup
 
+from pytest_mecheval.evidence.decision import Estimate
 from pytest_mecheval.report.html.svg import Scale, axis, diamond, drawable, drawing, element, number
 from pytest_mecheval.report.outcome import Outcome
 
@@ -11,22 +14,41 @@ _TOP, _BOTTOM = 16.0, 168.0
 KIND = "faithfulness"
 
 
-def share_curve(outcome: Outcome) -> Markup | None:
-    """The picture; None unless a share of a circuit of known size was measured.
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """Share of the model's performance that a circuit of known size keeps; random ones beside it."""
 
-    The whole model keeps 1 and the empty circuit 0 by definition of the share, so three points of the
-    curve are known; random circuits of the same size hang below or above the middle one.
-    """
-    decision = outcome.decision
-    size = _sizes(outcome)
+    inside: int
+    """Components of the circuit."""
+    whole: int
+    """Components of the model."""
+    estimate: Estimate
+    """A share: the whole model keeps 1 and the empty circuit 0 by its definition."""
+    least: float
+    """Smallest share that supports the claim; 2 minus it is the largest."""
+    controls: tuple[float, ...]
+    """Shares kept by random circuits of the same size."""
+
+
+def circuit_share(outcome: Outcome) -> Circuit | None:
+    """What a curve shows; None unless a share of a circuit of known size was measured."""
+    decision, size = outcome.decision, _sizes(outcome)
     if outcome.kind != KIND or decision is None or decision.threshold is None or size is None:
         return None
     estimate = decision.estimate
     if estimate is None or not all(map(drawable, (estimate.value, estimate.lower, estimate.upper))):
         return None
-    least = decision.threshold
-    inside, whole = size
-    controls = [control.value for control in decision.controls if drawable(control.value)]
+    controls = tuple(control.value for control in decision.controls if drawable(control.value))
+    return Circuit(*size, estimate, decision.threshold, controls)
+
+
+def share_curve(outcome: Outcome) -> Markup | None:
+    """The picture: three known points of the curve, the middle one with its interval and random circuits."""
+    found = circuit_share(outcome)
+    if found is None:
+        return None
+    inside, whole, estimate = found.inside, found.whole, found.estimate
+    least, controls = found.least, found.controls
     values = [0.0, 1.0, 2 - least, estimate.lower, estimate.upper, *controls]
     y = Scale.around(values, _BOTTOM, _TOP)
     x = Scale(0, whole, _LEFT, _RIGHT)
