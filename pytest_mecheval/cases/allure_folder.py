@@ -96,6 +96,7 @@ def complete(config: pytest.Config, scoreboard: "Scoreboard") -> None:
         return
     allure_results.write_categories(folder)
     allure_results.write_environment(folder, allure_results.environment(scoreboard.reports))
+    allure_results.write_metrics(folder, scoreboard.reports)
     allure_results.write_executor(
         folder,
         name=f"pytest-mecheval {__version__}",

@@ -19,7 +19,13 @@ from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report.allure_results import CLAIM_LABEL
 from pytest_mecheval.report.comparisons import diff_text, ledger_text
 from pytest_mecheval.report.decisions import decision_document, json_text
-from pytest_mecheval.report.failure import amount, controls_text, headline, needed_text
+from pytest_mecheval.report.failure import (
+    amount,
+    controls_text,
+    headline,
+    needed_text,
+    refuting_text,
+)
 from pytest_mecheval.report.kind_plots import kind_plots
 from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import markdown_escape, plain_line
@@ -150,6 +156,8 @@ def description(outcome: Outcome, decision: Decision) -> str:
         f"**Measured:** {markdown_escape(decision.measured)}",
         f"**Needed:** {markdown_escape(needed_text(decision))}",
     ]
+    if refuting := refuting_text(outcome):
+        paragraphs.append(f"**Would refute it:** {markdown_escape(refuting)}")
     if outcome.operationalised:
         fields = ", ".join(markdown_escape(name) for name in outcome.operationalised)
         paragraphs.append(f"**Evaluator's operationalisation** (the prose does not say): {fields}")

@@ -21,8 +21,7 @@ from pytest_mecheval.report.html.links import link_allure
 from pytest_mecheval.report.outcome import BundleReport
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.reading import read_report
-from pytest_mecheval.report.scores import dimension_scores
-from pytest_mecheval.report.terminal import score_text
+from pytest_mecheval.report.scores import Score, dimension_scores
 from pytest_mecheval.wire import write_atomically
 
 RESULTS = "allure-results"
@@ -205,7 +204,7 @@ def _settings(run: Run) -> dict[str, Any]:
     for report in run.reports:
         prefix = f"{plain_line(report.bundle)} " if len(run.reports) > 1 else ""
         for score in dimension_scores(report.outcomes):
-            variables[f"{prefix}{score.dimension}"] = score_text(score)
+            variables[f"{prefix}{score.dimension}"] = _short(score)
     return {
         "name": f"mecheval: {', '.join(plain_line(report.bundle) for report in run.reports)}",
         "history": str((run.results.parent / HISTORY).absolute()),
@@ -215,6 +214,13 @@ def _settings(run: Run) -> dict[str, Any]:
             for folder, report in zip(run.folders, run.reports, strict=True)
         ],
     }
+
+
+def _short(score: Score) -> str:
+    """A score in as many characters as Allure shows."""
+    if score.share is None:
+        return "no claim tested"
+    return f"{score.share:.0%} [{score.lower:.0%}, {score.upper:.0%}], {score.supported} of {score.decided}"
 
 
 def _with_allure2(run: Run, allure: Allure, out: Path) -> tuple[Path, Path]:

@@ -6,6 +6,7 @@ Plain JSON and properties files, written after all workers have ended; Allure it
 import hashlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -93,6 +94,24 @@ def _key(text: str) -> str:
 def _ascii(text: str) -> str:
     r"""Backslashes doubled and other scripts as \uXXXX: how Java reads properties files."""
     return json.dumps(text)[1:-1].replace('\\"', '"')
+
+
+def write_metrics(results_dir: Path, reports: Iterable[BundleReport]) -> None:
+    """Write the three shares for Allure 3's page of metrics and their history; one bundle, else nothing.
+
+    Several bundles have no common score, and metrics have no place for a bundle's name.
+    """
+    listed = list(reports)
+    if len(listed) != 1:
+        return
+    now = int(1000 * time.time())
+    metrics = [
+        {"id": key, "key": key, "value": round(score.share, 4), "start": now, "stop": now}
+        for score in dimension_scores(listed[0].outcomes)
+        if score.share is not None and (key := f"score.{score.dimension}")
+    ]
+    if metrics:
+        write_atomically(results_dir / f"{uuid.uuid4()}-perf.json", json_text(metrics))
 
 
 def write_executor(results_dir: Path, *, name: str, build: str = "", url: str = "") -> None:

@@ -9,8 +9,12 @@ const category = (name, verdict, ...statuses) => ({
   name,
   matchers: { statuses, message: message(verdict) },
   groupBy: [{ label: "feature" }],
+  groupByMessage: false,
   expand: verdict === "REFUTED" || verdict === "VACUOUS",
 });
+
+const dimensions = ["coherence", "reproducibility", "generalizability"];
+const metric = (name) => ["score." + name, { title: "Share supported: " + name, unit: "", better: "higher", group: "scores" }];
 
 export default {
   name: run.name ?? "mecheval",
@@ -19,6 +23,10 @@ export default {
   appendHistory: Boolean(run.history),
   hideLabels: ["host", "thread", "framework", "language", "package", "parentSuite", "suite", "subSuite"],
   variables: run.variables ?? {},
+  performance: {
+    groups: { scores: { title: "Share of tested findings supported" } },
+    metrics: Object.fromEntries(dimensions.map(metric)),
+  },
   categories: [
     category("Refuted claims", "REFUTED", "failed"),
     category("Vacuous claims: the test would pass for anything", "VACUOUS", "failed"),
@@ -28,6 +36,7 @@ export default {
       name: "Our failure: no verdict about the claim",
       matchers: { statuses: ["broken"] },
       groupBy: [{ label: "feature" }],
+      groupByMessage: false,
       expand: true,
     },
   ],
@@ -42,6 +51,7 @@ export default {
         groupBy: ["feature", "story"],
         defaultSortBy: "name,asc",
         reportLanguage: "en",
+        sections: ["metrics", "charts"],
         charts: [
           { type: "currentStatus", title: "Claims by status", metric: "passed" },
           { type: "testResultSeverities", title: "Main and supporting claims by status" },

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.report.comparisons import Comparison, comparisons
-from pytest_mecheval.report.failure import amount, controls_text, headline, needed_text
+from pytest_mecheval.report.failure import (
+    amount,
+    controls_text,
+    headline,
+    needed_text,
+    refuting_text,
+)
 from pytest_mecheval.report.html.effect_chart import effect_chart
 from pytest_mecheval.report.html.head_map import head_map
 from pytest_mecheval.report.html.share_curve import share_curve
@@ -125,14 +129,7 @@ class ClaimView:
 
     @property
     def refuted_by(self) -> str:
-        """What would have refuted the claim, from its kind; empty when this version lacks the kind."""
-        check = checks().get(self.outcome.kind)
-        if check is None:
-            return ""
-        try:
-            return plain_line(check.refuted_by(check.spec.model_validate(self.outcome.spec)))
-        except ValidationError:
-            return ""
+        return refuting_text(self.outcome)
 
     @property
     def basis(self) -> str:
