@@ -19,7 +19,7 @@ def element(name: str, *children: str, **attributes: str | float) -> Markup:
     """One element; `class_` becomes `class`, other underscores become dashes, everything is escaped.
 
     >>> print(element("text", "a < b", x=1.25, class_="m"))
-    <text x="1.3" class="m">a &lt; b</text>
+    <text x="1.2" class="m">a &lt; b</text>
     """
     written = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _value(value))
