@@ -16,7 +16,7 @@ from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report.jsonable import plain_json
 from pytest_mecheval.report.spread import Spread, spread_of
 from pytest_mecheval.report.subjects import subject_document
-from pytest_mecheval.report.testimony import Testimony, testimonies
+from pytest_mecheval.report.testimony import Testimony, accounts_of_runs
 from pytest_mecheval.vocabulary import Dimension, Verdict
 
 DISTINCT_VALUES = 8
@@ -184,7 +184,7 @@ def outcome(
         unavailable=evidence.unavailable if evidence else "",
         subject=subject_document(subject) if subject else {},
         isolation=isolation_of(evidence) if evidence else (),
-        testimony=testimonies(evidence, claim.spec) if evidence else (),
+        testimony=accounts_of_runs(evidence, claim.spec) if evidence else (),
         provenance=merged_provenance(evidence) if evidence else {},
     )
 

@@ -38,7 +38,7 @@ class Testimony:
     """Whether some number of the run rounds to the stated one; None without a stated one."""
 
 
-def testimonies(evidence: Evidence, spec: Mapping[str, Any]) -> tuple[Testimony, ...]:
+def accounts_of_runs(evidence: Evidence, spec: Mapping[str, Any]) -> tuple[Testimony, ...]:
     """One per run that the claim's evidence holds, in the order of its plan.
 
     Args:

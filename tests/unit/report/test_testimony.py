@@ -3,7 +3,7 @@
 import numpy as np
 
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
-from pytest_mecheval.report.testimony import MAX_NUMBERS, MAX_ROWS, testimonies
+from pytest_mecheval.report.testimony import MAX_NUMBERS, MAX_ROWS, accounts_of_runs
 from pytest_mecheval.wire import PlanStep, Rerun, Slice
 
 FACTS = {
@@ -26,7 +26,7 @@ FACTS = {
 
 def told(spec, **facts):
     step = PlanStep(Slice("", "evaluation", n=0), Rerun("run.py", "shuffle"))
-    return testimonies(Evidence({step: Measurement(np.array([]), facts=FACTS | facts)}), spec)
+    return accounts_of_runs(Evidence({step: Measurement(np.array([]), facts=FACTS | facts)}), spec)
 
 
 def test_a_stated_number_is_found_at_its_precision() -> None:

@@ -8,9 +8,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[4] / "benchmarks")]
-
 from hostile_texts import SENTENCES
 from report import decided
 
