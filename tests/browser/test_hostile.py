@@ -11,8 +11,10 @@ from hostile_texts import SENTENCES
 
 from pytest_mecheval.cli import main
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate
+from pytest_mecheval.report.allure_results import write_metrics
 from pytest_mecheval.report.artefacts import write_artefacts
 from pytest_mecheval.report.outcome import BundleReport, Outcome
+from pytest_mecheval.report.reading import read_report
 from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
 pytestmark = pytest.mark.browser
@@ -24,6 +26,7 @@ from pytest_mecheval.claims.model import Claim, Quote
 from pytest_mecheval.errors import ClaimNotSupported
 from pytest_mecheval.report import allure_case
 from pytest_mecheval.report.failure import outcome_text
+from pytest_mecheval.report.reading import read_report
 from pytest_mecheval.vocabulary import Dimension
 from test_hostile import hostile
 
@@ -41,10 +44,9 @@ def pytest_itemcollected(item):
 @pytest.fixture
 def audit(request):
     made = hostile(number(request.node), TEXTS[number(request.node)])
-    allure_case.attach(request.config, made)
-    raise_with = outcome_text(made)
     def fail():
-        raise ClaimNotSupported(raise_with)
+        allure_case.attach(request.config, made)
+        raise ClaimNotSupported(outcome_text(made))
     return fail
 """
 MODULE = "\n".join(f"def test_{i}(audit):\n    audit()\n" for i in range(len(SENTENCES)))
@@ -97,10 +99,12 @@ def test_pages_of_allure_show_them_as_text(folder: Path, watched, serve, tmp_pat
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))},
         check=False,
+        capture_output=True,
         timeout=300,
         cwd=tmp_path,
     )  # fmt: skip
     assert len(list((folder / "allure-results").glob("*-result.json"))) == len(SENTENCES)
+    write_metrics(folder / "allure-results", [read_report(folder / "decisions.json")])
     assert main(["report", str(folder), "--allure", ALLURE]) == 0
     address = serve(folder / "allure-report")
     front = (

@@ -44,7 +44,11 @@ def effect_chart(decision: Decision) -> Markup | None:
 
 
 def _caption(estimate: Estimate) -> str:
-    return f"effect, {plain_line(estimate.unit)}" if estimate.unit else "share or score, no unit"
+    return (
+        f"effect, {fit(plain_line(estimate.unit), _NAME_CHARACTERS)}"
+        if estimate.unit
+        else "share or score, no unit"
+    )
 
 
 def _described(decision: Decision, estimate: Estimate, controls: Sequence[Control]) -> str:
