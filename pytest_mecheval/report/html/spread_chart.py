@@ -17,7 +17,8 @@ MAX_ROWS = 4
 """Runs drawn; the CSV attached to the Allure report has all of them."""
 _LEFT, _RIGHT = 8.0, 452.0
 _ROW = 44.0
-_LABEL_CHARACTERS = 60
+_LABEL_CHARACTERS = 42
+"""With the mean behind it a label then fits the picture, also in the larger type of narrow screens."""
 
 
 def spread_chart(outcome: Outcome) -> Markup | None:
@@ -29,7 +30,9 @@ def spread_chart(outcome: Outcome) -> Markup | None:
     scale = Scale.around(ends, _LEFT, _RIGHT, margin=0.03)
     parts = [_row(scale, index, label, spread) for index, (label, spread) in enumerate(rows)]
     bottom = len(rows) * _ROW + 4
-    parts.append(axis(scale, bottom, "one value per prompt: range, middle half, mean"))
+    counts = sorted({spread.n for _, spread in rows})
+    prompts = " or ".join(map(str, counts))
+    parts.append(axis(scale, bottom, f"{prompts} prompts each: range, middle half, mean"))
     return drawing(WIDTH, bottom + 42, _described(rows), *parts)
 
 
@@ -105,7 +108,7 @@ def _row(scale: Scale, index: int, label: str, spread: Spread) -> Markup:
     first, third = map(scale.at, spread.middle_half)
     whole = f"M{number(scale.at(spread.lowest))} {number(y)}H{number(scale.at(spread.highest))}"
     marks = "".join(f"M{number(scale.at(q))} {number(y - 5)}v10" for q in spread.quantiles)
-    text = f"{label} ({spread.n} prompts, mean {spread.mean:.3g})"
+    text = f"{label}, mean {spread.mean:.3g}"
     return Markup("").join(
         (
             element("text", text, x=_LEFT, y=y - 12, class_="row"),
