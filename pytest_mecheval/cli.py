@@ -12,6 +12,8 @@ from pytest_mecheval.errors import MechevalError
 USAGE_STATUS = 4
 """Exit status when the input cannot be used, as in pytest; argparse itself ends with 2."""
 COMMANDS = (
+    "translate",
+    "bench",
     "explain",
     "schema",
     "eject",

@@ -4,8 +4,11 @@ PYTEST_DONT_REWRITE: nothing here asserts, so pytest need not rewrite this modul
 """
 
 import argparse
+import contextlib
+import dataclasses
 import functools
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +18,14 @@ import pytest
 if TYPE_CHECKING:
     from pytest_mecheval.cases.audit import Audit
     from pytest_mecheval.cases.session import Session
+    from pytest_mecheval.cases.settings import Settings
 
 SESSION_PLUGIN = "mecheval-session"
 DEFAULT_SALT = "mecheval"
 WORKER_KEY = "mecheval_session"
 """Where the controller leaves the session id for xdist workers."""
+WORKER_OPTIONS = "mecheval_options"
+"""And where bundles and claim files, which the controller may only just have written."""
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """Worker processes only wait and decide; spinning threads would slow the measuring child down."""
 
@@ -68,9 +74,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "command line only (default: auto)",
     )
     option(
+        "--mecheval-environment",
+        choices=("auto", "current"),
+        default="auto",
+        help="interpreter for the bundle's own code: this one, or a private environment where the bundle "
+        "declares other packages (wheels only); `current` installs nothing (default: auto)",
+    )
+    option(
         "--mecheval-frozen",
         action="store_true",
         help="refuse stale or missing claim files (implied by CI=true)",
+    )
+    option(
+        "--mecheval-llm",
+        choices=("auto", "anthropic", "replay", "exchange", "outline"),
+        default="auto",
+        help="who translates a bundle whose claim file is missing or stale; auto: the model service when "
+        "there is a key, else rules alone, and then the run cannot pass (default: auto)",
+    )
+    option(
+        "--mecheval-llm-dir",
+        metavar="DIR",
+        help="folder of recorded answers (replay), or of questions and answers (exchange)",
+    )
+    option(
+        "--mecheval-max-cost",
+        type=float,
+        metavar="USD",
+        help="stop translating before this could be exceeded",
+    )
+    option(
+        "--mecheval-dry-run",
+        action="store_true",
+        help="show what a translation would send and what it may cost, then end",
     )
     option(
         "--mecheval-inconclusive",
@@ -134,8 +170,49 @@ def pytest_configure(config: pytest.Config) -> None:
         worker = getattr(config, "workerinput", None)
         if worker is None:
             _quieten_workers(config)
-        session = open_session(config, session_id=worker[WORKER_KEY] if worker else None)
+        else:
+            vars(config.option).update(worker[WORKER_OPTIONS])
+        session = open_session(
+            config,
+            session_id=worker[WORKER_KEY] if worker else None,
+            prepare=functools.partial(_translate, config),
+        )
         config.pluginmanager.register(SessionHooks(session), SESSION_PLUGIN)
+
+
+def _translate(config: pytest.Config, settings: "Settings") -> None:
+    """Have missing or stale claim files written, unless this run is frozen; workers find them in the options."""
+    if settings.frozen:
+        return
+    from pytest_mecheval.cases.session import running
+    from pytest_mecheval.cases.settings import folder_names
+    from pytest_mecheval.translate import before_run
+    from pytest_mecheval.translate.choosing import Choice
+
+    option = config.option
+    folder = settings.invocation_dir / option.mecheval_llm_dir if option.mecheval_llm_dir else None
+    choice = Choice(option.mecheval_llm, folder, option.mecheval_max_cost)
+    names = folder_names(settings.bundles, settings.invocation_dir)
+    wanted = tuple(
+        before_run.Wanted(bundle, claims, settings.out / name)
+        for bundle, claims, name in zip(settings.bundles, settings.claim_files, names, strict=True)
+    )
+    if option.mecheval_dry_run:
+        _say(config, before_run.dry_run(wanted, choice))
+        pytest.exit("dry run: nothing was sent and nothing was run", returncode=0)
+    paths, outlined = before_run.claim_files(
+        wanted, choice, running(settings), functools.partial(_say, config)
+    )
+    written = dataclasses.replace(settings, claim_files=paths, outlined=outlined)
+    vars(option).update(written.as_options)
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    """Show lines although pytest captures output and its reporter does not exist yet."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def _kind_names() -> list[str]:
@@ -179,7 +256,9 @@ class SessionHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker which session it belongs to."""
-        node.workerinput[WORKER_KEY] = self.session.settings.session_id
+        settings = self.session.settings
+        node.workerinput[WORKER_KEY] = settings.session_id
+        node.workerinput[WORKER_OPTIONS] = settings.as_options
 
     def pytest_sessionstart(self) -> None:
         self.session.starting()

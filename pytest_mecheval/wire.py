@@ -92,22 +92,90 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Prose:
+    """Where one document of the bundle states a number, with the words around it; nothing is run."""
+
+    file: str
+    """Relative to the bundle."""
+    text: str
+    """A number, or a sentence that must stand there word for word."""
+    type: Literal["prose"] = "prose"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The units of the bundle's own code, read from its syntax: functions, cells, literals; nothing is run."""
+
+    type: Literal["code"] = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoy:
+    """A stored file in which component names are exchanged for others before the script sees it."""
+
+    file: str
+    """Relative to the bundle."""
+    names: tuple[tuple[str, str], ...]
+    """(name in the file, name written instead)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rerun:
     """What one of the bundle's own scripts or notebooks really did, run in the sandbox: testimony."""
 
     entry: str
     """Relative to the bundle."""
-    sham: Literal["none", "shuffle"] = "none"
-    """`shuffle`: every weight tensor that is loaded has its entries permuted (CTL-3)."""
+    sham: Literal["none", "shuffle", "headperm"] = "none"
+    """`shuffle`: every weight matrix has its entries permuted (CTL-3); `headperm`: the attention heads of
+    every layer change places, so the model's function stays."""
+    seed_shift: int = 0
+    """Added to every seed the script sets."""
+    poison: Literal["none", "finite", "nan"] = "none"
+    """What replaces the values that the script's interventions write (METHODS K02)."""
+    poison_sites: tuple[str, ...] = ()
+    """Only there: module paths or hook names, whole or their last parts; empty: everywhere."""
     repeat: int = 0
     """Runs with different numbers are different runs of the same thing."""
+    sham_seed: int = 0
+    """Of the permutation; other seeds give other shams."""
+    keep: tuple[str, ...] = ()
+    """Stored results the script is meant to read; all others are left out."""
+    decoy: Decoy | None = None
     type: Literal["rerun"] = "rerun"
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What is not as the bundle has it, in a few words each; empty for the run as it is.
 
-Probe = Run | Attention | Attribution | Document | Rerun
+        >>> Rerun("run.py", sham="shuffle", seed_shift=7).changes
+        ('weights shuffled', 'seeds shifted by 7')
+        """
+        words = {
+            "weights shuffled": self.sham == "shuffle",
+            "heads permuted": self.sham == "headperm",
+            f"seeds shifted by {self.seed_shift}": self.seed_shift != 0,
+            f"edits poisoned ({self.poison})": self.poison != "none",
+            "once more": self.repeat > 0,
+        }
+        if self.decoy is not None:
+            exchanged = ", ".join(f"{new} for {old}" for old, new in self.decoy.names)
+            words[f"{exchanged} in {self.decoy.file}"] = True
+        return tuple(text for text, applies in words.items() if applies)
+
+
+Probe = Run | Attention | Attribution | Document | Prose | Code | Rerun
 _PROBES: dict[
-    str, type[Run] | type[Attention] | type[Attribution] | type[Document] | type[Rerun]
+    str,
+    type[Run]
+    | type[Attention]
+    | type[Attribution]
+    | type[Document]
+    | type[Prose]
+    | type[Code]
+    | type[Rerun],
 ] = {
+    "prose": Prose,
+    "code": Code,
     "rerun": Rerun,
     "run": Run,
     "attention": Attention,
@@ -128,15 +196,17 @@ class PlanStep:
 class ModelRef:
     """The model under study, as files: nothing of it is imported by us."""
 
-    loader: Literal["transformer_lens", "hub"]
+    loader: Literal["transformer_lens", "hub", "python"]
     name: str = ""
-    """Hub name (resolved in the local cache only) or a label."""
+    """Hub name (resolved in the local cache only), a label, or the entry of the bundle's own code."""
     config: str = ""
     """Absolute path of the configuration file."""
     weights: str = ""
     """Absolute path of the safetensors file."""
     sha256: str = ""
-    """Hash over configuration and weights; paths do not count."""
+    """Hash over configuration and weights, or over all that the bundle's own code can see; paths do not count."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """Loader `python` only, plain JSON: where the bundle's code lies and how to drive its module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +311,11 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         edit["components"] = tuple(edit["components"])
         edit["receivers"] = tuple(edit["receivers"])
         fields["intervention"] = Intervention(**edit)
+    if fields["type"] == "rerun":
+        decoy = fields["decoy"]
+        for name in ("keep", "poison_sites"):
+            fields[name] = tuple(fields[name])
+        fields["decoy"] = decoy and Decoy(decoy["file"], tuple(map(tuple, decoy["names"])))
     return _PROBES[fields["type"]](**fields)
 
 

@@ -3,6 +3,6 @@
 set -e
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS=1
-for step in baseline attention ablation patching circuit; do
+for step in observe ablation circuit; do
     python "experiments/$step.py"
 done

@@ -3,6 +3,6 @@
 set -e
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS=1
-for step in baseline attention ablation patching fourier; do
+for step in observe ablation patching fourier; do
     python "experiments/$step.py"
 done

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_mecheval.bundle.commands import entry_file
 from pytest_mecheval.bundle.contents import Bundle, Document, File, Notebook, Role, digest_of
 from pytest_mecheval.bundle.escaping import escaped
 from pytest_mecheval.bundle.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
@@ -27,6 +28,7 @@ from pytest_mecheval.bundle.roles import (
     prose_role,
     reading_order,
 )
+from pytest_mecheval.bundle.suspicious import suspicious
 from pytest_mecheval.errors import BundleError
 
 MAX_TEXT_BYTES = 4 * 2**20
@@ -85,11 +87,14 @@ def discover(path: Path) -> Bundle:
         )
     documents = _with_roles(reading.documents, stated)
     files = tuple(reading.files)
+    notebooks = tuple(_without_duplicates(reading, documents))
+    for document in (*documents, *(notebook.document for notebook in notebooks)):
+        reading.notes += suspicious(document)
     return Bundle(
         root=root,
         name=_name(path, root),
         documents=_sorted(documents),
-        notebooks=tuple(_without_duplicates(reading, documents)),
+        notebooks=notebooks,
         scripts=tuple(reading.scripts),
         results=tuple(reading.results),
         files=files,
@@ -155,7 +160,7 @@ def _manifest(root: Path, files: Iterable[str]) -> Manifest | None:
         return None
     text, _ = decoded(read_file(root, MANIFEST, MAX_MANIFEST_BYTES))
     manifest = parse_manifest(text)
-    entries = (entry.partition(":")[0] for entry in manifest.entry_points)
+    entries = (entry_file(entry, present) for entry in manifest.entry_points)
     environment = manifest.environment.requirements if manifest.environment else None
     named = [*manifest.plan, *manifest.findings, *entries, *([environment] if environment else [])]
     missing = [name for name in named if name not in present]

@@ -9,8 +9,8 @@ from pytest_mecheval.bundle.problems import validation_problems
 from pytest_mecheval.bundle.roles import MANIFEST
 from pytest_mecheval.bundle.strict_yaml import read_yaml
 from pytest_mecheval.bundle.subject import (
+    CommandOrEntry,
     ModelSection,
-    PathOrEntry,
     RelativePath,
     Section,
     TaskSection,
@@ -36,8 +36,8 @@ class Manifest(Section):
     """Plan documents, all versions."""
     findings: tuple[RelativePath, ...] = ()
     """Documents whose statements are findings."""
-    entry_points: tuple[PathOrEntry, ...] = ()
-    """Scripts, notebooks or functions that produce the results."""
+    entry_points: tuple[CommandOrEntry, ...] = ()
+    """Scripts, notebooks (with arguments, as in a shell) or functions that produce the results."""
     environment: EnvironmentSection | None = None
     """What the code needs to run."""
     model: ModelSection | None = None

@@ -30,6 +30,10 @@ _TABLE_ROW = re.compile(r"\s{0,3}\|.*\|\s*")
 _BLOCKQUOTE = re.compile(r"\s{0,3}(>\s?)+")
 _SENTENCE_END = re.compile("(?<![.!?])[.!?]+[\"'\N{RIGHT DOUBLE QUOTATION MARK})\\]*_`]*\\s")
 """Starts only where a run of stops starts, which keeps a line of a million dots linear."""
+_NAME = re.compile(
+    r"(?:a\d{1,3}(?:\.h\d{1,3})?|[mr]\d{1,3}|[\w/-]{1,80}\.(?:py|ipynb|json))(?![\w.])"
+)
+"""Components and files keep their small letter at the start of a sentence."""
 _LAST_WORD = re.compile(r"[\w.]+")
 MIN_RULE_MARKS = 3
 _TABLE_LINE_CHARACTERS = frozenset("-|: \t")
@@ -237,7 +241,7 @@ def _sentence_ends(text: str) -> Iterable[int]:
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    if text[match.end() : match.end() + 1].islower():
+    if text[match.end() : match.end() + 1].islower() and not _NAME.match(text, match.end()):
         return False
     if not match[0].startswith("."):
         return True

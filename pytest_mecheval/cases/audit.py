@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from pydantic import ValidationError
 
-from pytest_mecheval.cases.loading import PLAN_STEP, Entry, LoadedBundle
+from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.errors import ClaimNotSupported, MechevalError
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
@@ -18,6 +18,7 @@ from pytest_mecheval.report.decisions import decision_document, json_text
 from pytest_mecheval.report.failure import headline, outcome_text
 from pytest_mecheval.report.outcome import Outcome, isolation_of, outcome
 from pytest_mecheval.report.plain import plain_line
+from pytest_mecheval.run.subject import PLAN_STEP
 from pytest_mecheval.vocabulary import Rung, Verdict
 from pytest_mecheval.wire import write_atomically
 
@@ -84,7 +85,16 @@ class Audit:
         decision = dataclasses.replace(
             decision,
             tier=loaded.sources.tier(bound.steps),
-            notes=(*decision.notes, *isolation(evidence), *runner.repaired(entry.request), *notes),
+            notes=(
+                *decision.notes,
+                *entry.notes,
+                *isolation(evidence),
+                *environment(evidence),
+                *loaded.sources.notes(bound.steps),
+                *driven(evidence),
+                *runner.repaired(entry.request),
+                *notes,
+            ),
         )
         decided = outcome(
             bound.claim, bound.check, decision, subject=bound.subject, evidence=evidence
@@ -96,6 +106,24 @@ def isolation(evidence: Evidence) -> tuple[str, ...]:
     """What protected this machine while the bundle's scripts ran, as notes."""
     backends = {str(each["backend"]) for each in isolation_of(evidence)}
     return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
+
+
+def environment(evidence: Evidence) -> tuple[str, ...]:
+    """What packages the bundle's scripts ran with, when those are not this run's own."""
+    found = [
+        measurement.facts["environment"]
+        for measurement in evidence.measurements.values()
+        if "environment" in measurement.facts
+    ]
+    origins = sorted({str(each["origin"]) for each in found})
+    notes = sorted({str(note) for each in found for note in each["notes"]})
+    return tuple(f"environment: {text}" for text in (*origins, *notes))
+
+
+def driven(evidence: Evidence) -> tuple[str, ...]:
+    """Which of the bundle's own modules was measured, where its components were taken to be, and how confined."""
+    found = (m.provenance.get("driven") for m in evidence.measurements.values())
+    return tuple(sorted({str(text) for text in found if text}))
 
 
 def stated_outcome(entry: Entry, notes: tuple[str, ...] = ()) -> Outcome:

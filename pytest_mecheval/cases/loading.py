@@ -9,25 +9,21 @@ from typing import Any
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.cases.rendering import Case
-from pytest_mecheval.checks.binding import BoundClaim, bind
-from pytest_mecheval.checks.check import TaskFacts
-from pytest_mecheval.checks.registry import checks
+from pytest_mecheval.checks.binding import BoundClaim
+from pytest_mecheval.checks.wording.crosscheck import wording_of
+from pytest_mecheval.checks.wording.view import Mismatch
 from pytest_mecheval.claims.location import claim_file_for
 from pytest_mecheval.claims.model import Claim, ClaimFile, NotTestable, PlanItem
 from pytest_mecheval.claims.reading import problems_of
-from pytest_mecheval.errors import BundleError, UsageError
+from pytest_mecheval.errors import BundleError
 from pytest_mecheval.run.request import request_for
 from pytest_mecheval.run.runner import Request
-from pytest_mecheval.run.sources import Sources, Task, model_source, task_source
-from pytest_mecheval.tasks.drawing import describe
-from pytest_mecheval.vocabulary import Component, Dimension, ModelShape, Tier
+from pytest_mecheval.run.sources import Sources
+from pytest_mecheval.run.subject import NOTHING_RUN, PLAN_STEP, Running, bound_claims, sources_of
+from pytest_mecheval.vocabulary import Dimension
 
-PLAN_STEP = "plan_step"
 NOT_TESTABLE = "not_testable"
 PLAN_REASON = "the plan step has no `requires`, so nothing says what a run of the bundle's code would have to show"
-
-MAX_STAND_IN = 200
-"""Layers and heads of a stand-in shape; a claim about layer 10**9 must not cost memory."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,8 @@ class Entry:
     request: Request = field(default_factory=lambda: Request(""))
     reason: str = ""
     """Why there is no verdict, when there is no check."""
+    notes: tuple[str, ...] = ()
+    """Where quote and spec differ; for the reader, no verdict depends on it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class LoadedBundle:
 
 
 def load(
-    path: Path, claims_path: Path | None, name: str, salt: str, sandbox: str = "auto"
+    path: Path, claims_path: Path | None, name: str, salt: str, running: Running = NOTHING_RUN
 ) -> tuple[LoadedBundle | None, list[str]]:
     """Read a bundle and its claim file.
 
@@ -74,7 +72,7 @@ def load(
         claims_path: its claim file; None means beside the bundle.
         name: for folders and modules.
         salt: changes which fresh prompts are drawn.
-        sandbox: which isolation runs of the bundle's own scripts use.
+        running: how the bundle's own code is run.
 
     Returns:
         The loaded bundle and no problems, or None and every problem found.
@@ -86,18 +84,20 @@ def load(
     where = claims_path or claim_file_for(path)
     if not where.exists():
         return None, [
-            f"{where}: no claim file for bundle {path}; write it "
-            "(its fields: mecheval schema) or name another one with --mecheval-claims"
+            f"{where}: no claim file for bundle {path}; run: mecheval translate {path} --llm anthropic "
+            "(without a key: --llm exchange --dir DIR), write it by hand (mecheval schema), "
+            "or name another one with --mecheval-claims"
         ]
     claim_file, problems = problems_of(where, bundle)
     if claim_file is None:
         return None, problems
-    sources, found = _sources(bundle, claim_file, salt, sandbox)
-    bound, unbound = _bind(claim_file, sources)
+    sources, found = sources_of(bundle, claim_file, salt, running)
+    bound, unbound = bound_claims(claim_file, sources)
     problems += [f"{where.name}: {text}" for text in (*found, *unbound)]
     if problems:
         return None, problems
-    entries = [*(_claim_entry(each, sources) for each in bound)]
+    wording = wording_of(bound, bundle)
+    entries = [_claim_entry(each, sources, wording.get(each.claim.id, ())) for each in bound]
     entries += [_plan_entry(item) for item in claim_file.plan if not item.spec]
     entries += [_untestable_entry(item) for item in claim_file.not_testable]
     return LoadedBundle(
@@ -111,83 +111,7 @@ def load(
     ), []
 
 
-def _sources(
-    bundle: Bundle, claim_file: ClaimFile, salt: str, sandbox: str
-) -> tuple[Sources, list[str]]:
-    """Model and tasks; problems are mistakes in the claim file, not what the bundle lacks."""
-    problems = []
-    tasks: dict[str, Task] = {}
-    for name, section in claim_file.subject.tasks.items():
-        task = task_source(bundle.root, section)
-        if task.ref is not None:
-            found = describe(task.ref).problems
-            if task.ref.generator:
-                problems += [f"task '{name}': {text}" for text in found]
-            elif found:
-                task = Task(unavailable=f"task '{name}': {'; '.join(found)}")
-        tasks[name] = task
-    known = checks()
-    needs_model = any(
-        claim.kind in known and known[claim.kind].needs_model for claim in claim_file.claims
-    )
-    if needs_model and claim_file.subject.model is None:
-        problems.append("subject.model: missing; name loader, config and weights")
-    model = model_source(bundle.root, claim_file.subject.model)
-    files = tuple(file.path for file in bundle.files)
-    return Sources(bundle.root, model, tasks, salt, bundle.digest, files, sandbox), problems
-
-
-def _bind(
-    claim_file: ClaimFile, sources: Sources
-) -> tuple[tuple[BoundClaim, ...], tuple[str, ...]]:
-    facts = {
-        name: _facts(task, [claim for claim in claim_file.claims if name in _texts(claim.spec)])
-        for name, task in sources.tasks.items()
-    }
-    steps = [
-        Claim(id=item.id, kind=PLAN_STEP, quote=item.quote, spec=item.spec)
-        for item in claim_file.plan
-        if item.spec
-    ]
-    claims = [*claim_file.claims, *steps]
-    return bind(claims, sources.model.shape or _shape_named(claim_file.claims), facts)
-
-
-def _shape_named(claims: Sequence[Claim]) -> ModelShape:
-    """Just large enough for every component the claims name.
-
-    Stands in while planning for a model that cannot be read, so that its claims end as NOT_TESTABLE
-    and not as `no such component`.
-    """
-    layers, heads = 1, 1
-    for text in set().union(*(_texts(claim.spec) for claim in claims)):
-        try:
-            component = Component.parse(text)
-        except UsageError:
-            continue
-        layers, heads = max(layers, component.layer + 1), max(heads, component.head + 1)
-    size = min(layers, MAX_STAND_IN), min(heads, MAX_STAND_IN)
-    return ModelShape(*size, d_model=size[1], d_vocab=2, n_ctx=1, d_mlp=1)
-
-
-def _facts(task: Task, claims: Sequence[Claim]) -> TaskFacts:
-    """What planning knows of a task; a task that cannot be drawn allows whatever its claims name."""
-    known = describe(task.ref) if task.ref is not None else None
-    if known is None or known.problems:
-        named = tuple(sorted({text for claim in claims for text in _texts(claim.spec)}))
-        return TaskFacts(strata=("fresh", *named), positions=named, tier=Tier.T2)
-    return TaskFacts(known.strata, known.positions, known.population, task.tier)
-
-
-def _texts(value: Any) -> set[str]:
-    """Every text in a spec."""
-    if isinstance(value, str):
-        return {value}
-    inner = value.values() if isinstance(value, Mapping) else value
-    return set().union(*map(_texts, inner)) if isinstance(value, Mapping | list | tuple) else set()
-
-
-def _claim_entry(bound: BoundClaim, sources: Sources) -> Entry:
+def _claim_entry(bound: BoundClaim, sources: Sources, wording: Sequence[Mismatch]) -> Entry:
     claim = bound.claim
     case = Case(
         id=claim.id,
@@ -197,7 +121,13 @@ def _claim_entry(bound: BoundClaim, sources: Sources) -> Entry:
         place=f"{claim.quote.file}:{claim.quote.line}",
         arguments=bound.spec.model_dump(mode="json", exclude_unset=True),
     )
-    return Entry(case, claim, bound=bound, request=request_for(claim.id, bound.steps, sources))
+    return Entry(
+        case,
+        claim,
+        bound=bound,
+        request=request_for(claim.id, bound.steps, sources),
+        notes=tuple(map(str, wording)),
+    )
 
 
 def _plan_entry(item: PlanItem) -> Entry:

@@ -75,12 +75,23 @@ class Scoreboard:
                 stated_outcome(entry) for entry in loaded.entries.values() if entry.bound is None
             ),
             versions=dict(_versions()),
+            notes=(*self._untranslated(loaded), *loaded.bundle.notes),
             path=_relative(loaded.bundle.root, self.settings.invocation_dir),
             sources=origins_document(
                 loaded.sources.model.ref,
                 {name: task.ref for name, task in loaded.sources.tasks.items() if task.ref},
             ),
             sandbox=self.settings.sandbox,
+        )
+
+    def _untranslated(self, loaded: LoadedBundle) -> tuple[str, ...]:
+        """That nobody translated the bundle, so that rules alone chose what was tested."""
+        if loaded.claims_path not in self.settings.outlined:
+            return ()
+        place = shown(loaded.bundle.root, self.settings.invocation_dir)
+        return (
+            "no claim file: rules alone chose what was tested, so this run cannot pass; "
+            f"run: mecheval translate {place} --llm anthropic (or --llm exchange --dir DIR without a key)",
         )
 
     def _outcomes(self, loaded: LoadedBundle) -> Iterator[Outcome]:
@@ -143,7 +154,8 @@ class Scoreboard:
             bad.add(Verdict.INCONCLUSIVE)
         worst = any(verdict in bad for verdict, _ in decided) or bool(self._problems)
         supported = (Verdict.SUPPORTED, True) in decided
-        green = supported and not worst and status == pytest.ExitCode.OK
+        complete = not self.settings.outlined
+        green = supported and complete and not worst and status == pytest.ExitCode.OK
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
 
 

@@ -1,7 +1,7 @@
 """One pytest run over one or more bundles: loads them before collection, keeps score, reports at the end."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pytest_mecheval.cases.settings import Settings, folder_names, read_settings
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.errors import ClaimNotSupported, MechevalError, UsageError
 from pytest_mecheval.run.runner import Runner, Workplace
+from pytest_mecheval.run.subject import Running
 from pytest_mecheval.vocabulary import Dimension
 from pytest_mecheval.wire import write_atomically
 
@@ -117,7 +118,7 @@ class Session:
         if root not in self._ejected:
             (name,) = folder_names([root], folder)
             loaded, problems = load(
-                root, folder / claims, name, self.settings.salt, self.settings.sandbox
+                root, folder / claims, name, self.settings.salt, running(self.settings)
             )
             if loaded is None:
                 raise UsageError("\n".join(problems))
@@ -214,12 +215,18 @@ class Session:
         self.runner.close(wait=False)
 
 
-def open_session(config: pytest.Config, session_id: str | None) -> Session:
+def open_session(
+    config: pytest.Config,
+    session_id: str | None,
+    prepare: Callable[[Settings], None] = lambda _settings: None,
+) -> Session:
     """Load all bundles of a run and point pytest at their cases.
 
     Args:
         config: pytest's configuration.
         session_id: given by the controller; None on the controller itself.
+        prepare: on the controller, once the command line is known to be sound: may translate bundles
+            and name their claim files in `config.option`.
 
     Raises:
         pytest.UsageError: with every problem of every bundle; pytest then ends with status 4.
@@ -236,6 +243,11 @@ def open_session(config: pytest.Config, session_id: str | None) -> Session:
             invocation_dir=config.invocation_params.dir,
             chosen_by_user=bool(config.option.inifilename or config.option.rootdir),
         )
+        if session_id is None:
+            prepare(settings)
+            settings = read_settings(
+                config.option, config.invocation_params.dir, settings.session_id
+            )
         bundles = _load_all(settings)
         session = Session(config, settings, bundles)
         if session.is_controller:
@@ -258,12 +270,17 @@ def open_for_ejected(config: pytest.Config) -> Session:
     return Session(config, read_settings(config.option, config.invocation_params.dir, identity), ())
 
 
+def running(settings: Settings) -> Running:
+    """How the bundles' own code is run in this session."""
+    return Running(settings.sandbox, settings.environment, settings.evidence)
+
+
 def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:
     checks()  # a defective kind is reported before anything else
     names = folder_names(settings.bundles, settings.invocation_dir)
     loaded, problems = [], []
     for path, claims, name in zip(settings.bundles, settings.claim_files, names, strict=True):
-        bundle, found = load(path, claims, name, settings.salt, settings.sandbox)
+        bundle, found = load(path, claims, name, settings.salt, running(settings))
         problems += found
         if bundle is not None:
             loaded.append(bundle)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.wire import digest
 
+OUTLINED = "mecheval_outlined"
+"""Where the controller leaves these for xdist workers, among the options."""
 HASH_LENGTH = 6
 """Hexadecimal digits that tell two bundles of one name apart."""
 
@@ -26,6 +28,8 @@ class Settings:
     salt: str
     sandbox: str
     """Isolation for the bundle's own scripts."""
+    environment: str
+    """Which interpreter they run with: `auto` or `current`."""
     frozen: bool
     inconclusive: Literal["fail", "skip"]
     jobs: int
@@ -33,6 +37,18 @@ class Settings:
     invocation_dir: Path
     session_id: str
     """Names this run; failures of one run are not carried into the next."""
+    outlined: frozenset[Path] = frozenset()
+    """Claim files that rules alone wrote for this run, because the bundle has none."""
+
+    @property
+    def as_options(self) -> dict[str, list[str]]:
+        """Bundles and claim files as options, so that another process reads the same ones."""
+        named = [str(path) for path in self.claim_files if path is not None]
+        return {
+            "mecheval": [str(bundle) for bundle in self.bundles],
+            "mecheval_claims": named,
+            OUTLINED: sorted(str(path) for path in self.outlined),
+        }
 
     @property
     def shown_out(self) -> str:
@@ -76,12 +92,14 @@ def read_settings(
         evidence=_absolute(invocation_dir, option.mecheval_evidence),
         salt=option.mecheval_salt,
         sandbox=option.mecheval_sandbox,
+        environment=option.mecheval_environment,
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
         jobs=option.mecheval_jobs,
         threads=option.mecheval_threads,
         invocation_dir=invocation_dir,
         session_id=session_id,
+        outlined=frozenset(Path(text) for text in getattr(option, OUTLINED, ())),
     )
 
 

@@ -77,6 +77,8 @@ class Check(Generic[S]):
     """Components the claim says matter; they never serve as controls for any claim of the bundle."""
     figures: Callable[[S], Mapping[str, str]] = lambda _spec: {}
     """Numbers the claim says the text states, by field: the quote must contain them."""
+    cues: str = ""
+    """Regular expression of words, one of which a sentence of this kind holds; empty: any sentence may be."""
     needs_model: bool = True
     """False for kinds that judge documents or the bundle's own run; then a claim file may state no model."""
     functional: bool = True

@@ -1,13 +1,14 @@
 """What kinds that judge a rerun share: the run's facts, matching of sites and heads, and what counts as not knowing."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
-from pytest_mecheval.stats.rounding import Stated
+from pytest_mecheval.stats.rounding import Stated, grim_possible
 from pytest_mecheval.vocabulary import Rung, Verdict
-from pytest_mecheval.wire import PlanStep, Rerun, Slice
+from pytest_mecheval.wire import Code, PlanStep, Prose, Rerun, Slice
 
 FINISHED = "finished"
 """The run ended by itself; its exit code says how."""
@@ -15,13 +16,53 @@ COMPLETE = "complete"
 """The ledger was closed and nothing in it is forged."""
 
 PERCENT = 100.0
+MAX_UNOBSERVED_SHARE = 0.9
+"""Above it, what is absent from the ledger may have happened where nobody looked (METHODS X18). Training
+alone spends two thirds of its time outside forwards."""
+MODEL_ROWS = frozenset({"edit", "forward", "inputs"})
+"""Rows that need an observed model call; what is printed is seen however it was computed."""
+MAX_SHOWN = 3
+"""Differences named in the text."""
 
 Facts = Mapping[str, Any]
 
 
-def run_of(entry: str, *, sham: Literal["none", "shuffle"] = "none", repeat: int = 0) -> PlanStep:
-    """The step that runs one entry point of the bundle, as it is or with shuffled weights."""
-    return PlanStep(Slice("", "evaluation", n=0), Rerun(entry, sham, repeat))
+def run_of(
+    entry: str,
+    *,
+    sham: Literal["none", "shuffle", "headperm"] = "none",
+    repeat: int = 0,
+    keep: tuple[str, ...] = (),
+    seed_shift: int = 0,
+    poison: Literal["none", "finite", "nan"] = "none",
+    poison_sites: tuple[str, ...] = (),
+) -> PlanStep:
+    """The step that runs one entry point of the bundle, as it is or with one thing changed.
+
+    Args:
+        entry: script or notebook, relative to the bundle.
+        sham: what is done to the model's weights.
+        repeat: number of the repetition.
+        keep: stored results it is meant to read.
+        seed_shift: added to every seed it sets.
+        poison: what replaces the values its interventions write.
+        poison_sites: only there; empty: everywhere.
+    """
+    probe = Rerun(
+        entry,
+        sham=sham,
+        repeat=repeat,
+        keep=keep,
+        seed_shift=seed_shift,
+        poison=poison,
+        poison_sites=poison_sites,
+    )
+    return step_for(probe)
+
+
+def step_for(probe: Rerun | Code | Prose) -> PlanStep:
+    """The step of a probe that needs no prompts of ours."""
+    return PlanStep(Slice("", "evaluation", n=0), probe)
 
 
 def not_runnable(evidence: Evidence, needed: str) -> Decision:
@@ -31,12 +72,19 @@ def not_runnable(evidence: Evidence, needed: str) -> Decision:
 
 
 def forged(facts: Facts, needed: str) -> Decision | None:
-    """REFUTED when the script wrote into the ledger itself: nothing the run says can be believed."""
-    if facts["standing"] != "forged":
-        return None
-    why = "; ".join(map(str, facts["problems"][:2]))
-    measured = f"the run wrote into its own runtime ledger: {why}"
-    return Decision(Verdict.REFUTED, "tampered", measured, needed, Rung.L0)
+    """REFUTED when nothing the run says can be believed.
+
+    The script wrote into the ledger itself, or it printed something else as soon as nobody watched it.
+    """
+    if facts["standing"] == "forged":
+        why = "; ".join(map(str, facts["problems"][:2]))
+        measured = f"the run wrote into its own runtime ledger: {why}"
+        return Decision(Verdict.REFUTED, "tampered", measured, needed, Rung.L0)
+    if differences := facts.get("watched", {}).get("differences"):
+        shown = "; ".join(map(str, differences[:MAX_SHOWN]))
+        measured = f"the script does something else when it is not watched: {shown}"
+        return Decision(Verdict.REFUTED, "differs when watched", measured, needed, Rung.L0)
+    return None
 
 
 def crashed(facts: Facts) -> bool:
@@ -58,23 +106,81 @@ def ending(facts: Facts) -> str:
 
 def blind(facts: Facts, *row_types: str) -> str:
     """Why absence proves nothing in this run; empty when it does."""
+    if others := facts["unseen"]:
+        return f"other processes did work that the runtime ledger does not see: {others[0]}"
     cut = [name for name in row_types if name in facts["truncated"]]
     if cut:
         return f"the runtime ledger reached its limit for {', '.join(cut)}"
+    share = facts.get("unobserved_share")
+    if share is not None and share > MAX_UNOBSERVED_SHARE and MODEL_ROWS & set(row_types):
+        return f"{share:.0%} of its computing time passed outside observed model calls"
     return "" if facts["standing"] == COMPLETE else "the runtime ledger is not complete"
 
 
 def gives(facts: Facts, stated: str) -> list[str]:
     """Numbers of the run that round to the stated one; also as a share where the text has percent."""
+    return [number for number in map(str, facts["numbers"]) if rounds_to(number, stated)]
+
+
+def rounds_to(number: str, stated: str, *, slack: int = 0) -> bool:
+    """Whether a printed number rounds to the stated one, give or take `slack` in its last digit.
+
+    >>> rounds_to("0.3985", "0.397"), rounds_to("0.3984", "0.397", slack=1)
+    (False, True)
+    """
     wanted = Stated(stated)
+    tolerance = 2 * slack * wanted.half_unit
+    try:
+        value = float(number)
+    except ValueError:
+        return False
+    return wanted.matches(value, tolerance=tolerance) or (
+        wanted.percent and wanted.matches(value / PERCENT, tolerance=tolerance)
+    )
+
+
+def counterparts(real: Facts, other: Facts, stated: str) -> tuple[list[str], list[str]]:
+    """The stated number wherever the real run gives it, and what the other run gives at those places.
+
+    Where the runs print differently many numbers, places cannot be matched: then the numbers of the
+    other run that also round to the stated one.
+    """
+    mine, theirs = ([str(number) for number in facts["sequence"]] for facts in (real, other))
+    places = [index for index, number in enumerate(mine) if rounds_to(number, stated)]
+    if len(mine) == len(theirs):
+        return [mine[index] for index in places], [theirs[index] for index in places]
+    return [mine[index] for index in places], gives(other, stated)
+
+
+def stays(real: Facts, other: Facts, stated: str, *, slack: int = 0) -> bool:
+    """Whether the other run gives the stated number too, wherever the real one gives it."""
+    _, theirs = counterparts(real, other, stated)
+    return bool(theirs) and all(rounds_to(number, stated, slack=slack) for number in theirs)
+
+
+def may_repeat(stated: str, facts: Facts) -> bool:
+    """Whether the number can be a share of the run's prompts: two samples then often agree by chance."""
+    prompts = int(facts["prompts"])
+    return prompts > 0 and 0 <= Stated(stated).value <= 1 and grim_possible(stated, prompts)
+
+
+def unrepeatable(facts: Facts, stated: str) -> str:
+    """Why a change of this number proves nothing: it changes between two runs of the same thing."""
+    unstable = facts.get("watched", {}).get("unstable_numbers", ())
+    found = next((number for number in map(str, unstable) if rounds_to(number, stated)), "")
+    return f"{found} does not come out again when the script runs again" if found else ""
+
+
+def labelled(facts: Facts, label: str) -> list[float]:
+    """Numbers of the run that stand right after these words, in its order; percent signs count as such."""
+    wanted = re.compile(rf"(?<!\w){re.escape(label.strip())}$", re.IGNORECASE)
     found = []
-    for number in map(str, facts["numbers"]):
-        try:
-            value = float(number)
-        except ValueError:
-            continue
-        if wanted.matches(value) or (wanted.percent and wanted.matches(value / PERCENT)):
-            found.append(number)
+    for figure in facts["figures"]:
+        if wanted.search(str(figure["label"])):
+            try:
+                found.append(Stated(str(figure["number"])).value)
+            except ValueError:
+                continue
     return found
 
 
@@ -101,11 +207,35 @@ def covers(heads: str, wanted: Sequence[int]) -> bool:
     """
     if not wanted or heads == "all":
         return True
+    return set(wanted) <= numbers_in(heads)
+
+
+def numbers_in(ranges: str) -> set[int]:
+    """Whole numbers written as ranges.
+
+    >>> sorted(numbers_in("1,3-5"))
+    [1, 3, 4, 5]
+    """
     held: set[int] = set()
-    for part in filter(None, heads.split(",")):
+    for part in filter(None, ranges.split(",")):
         first, _, last = part.partition("-")
         held.update(range(int(first), int(last or first) + 1))
-    return set(wanted) <= held
+    return held
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers as ranges, the inverse of `numbers_in`.
+
+    >>> ranges([5, 1, 3, 4])
+    '1,3-5'
+    """
+    parts: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
 def placed(row: Facts) -> str:

@@ -22,17 +22,23 @@ def states(quote: str, number: str) -> bool:
     >>> states("Zeroing a1.h3 costs 14.1 nats (98.5 %)", "14.1"), states("costs 14.1 nats", "1e1")
     (True, False)
     """
-    return _digits(number) in {_digits(figure) for figure in _figures(quote)}
+    return _digits(number) in {_digits(figure) for figure in figures_in(quote)}
 
 
-def _figures(quote: str) -> list[str]:
+def figures_in(quote: str) -> list[str]:
+    """Every figure of a text as it is written, in reading order."""
+    return [match[0] for match in figure_matches(normalised(quote))]
+
+
+def figure_matches(text: str) -> list[re.Match[str]]:
+    """Where the figures of a text stand."""
     found = []
-    for match in _FIGURE.finditer(normalised(quote)):
+    for match in _FIGURE.finditer(text):
         try:
             Stated(match[0])
         except ValueError:
             continue
-        found.append(match[0])
+        found.append(match)
     return found
 
 

@@ -12,7 +12,7 @@ from pytest_mecheval.checks.check import Example, Subject, TaskFacts
 from pytest_mecheval.checks.spec import Spec
 from pytest_mecheval.evidence.measurement import Evidence, Measurement, Values
 from pytest_mecheval.vocabulary import ModelShape, Verdict
-from pytest_mecheval.wire import PlanStep, Run
+from pytest_mecheval.wire import PlanStep, Rerun, Run
 
 SUBJECT = Subject(
     shape=ModelShape(n_layers=2, n_heads=4, d_model=64, d_vocab=64, n_ctx=48),
@@ -94,6 +94,15 @@ def _rng(label: Any) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
+AS_WATCHED: dict[str, object] = {
+    "differences": [],
+    "compared": 40,
+    "unstable": [],
+    "unstable_numbers": [],
+}
+"""A run that comes out the same with and without the tracer."""
+
+
 def ran_facts(**changed: object) -> dict[str, object]:
     """Facts of a rerun that ended well and did nothing, with some of them changed."""
     facts: dict[str, object] = {
@@ -107,13 +116,30 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "prompts": 128,
         "sham_applied": False,
         "seeds": 1,
+        "unseeded": [],
+        "seed_values": 1,
+        "inputs": {"rows": [], "complete": True, "writes": [], "calls": []},
+        "files": [],
+        "lines": [],
+        "texts": {},
+        "figures": [],
         "edits": [],
         "reads": [],
+        "loads": [],
         "idle_hooks": [],
         "numbers": [],
         "failed_cells": [],
+        "unseen": [],
+        "inputs_digest": "a",
+        "sham_reasons": [],
+        "poisoned": 0,
+        "edited_outputs": "a",
+        "other_edits": [],
+        "unobserved_share": None,
+        "watched": AS_WATCHED,
+        **changed,
     }
-    return {**facts, **changed}
+    return {"sequence": facts["numbers"], **facts}
 
 
 def rerun_example(
@@ -123,9 +149,15 @@ def rerun_example(
     verdict: Verdict,
     *runs: Mapping[str, object],
 ) -> Example:
-    """An example about reruns: for each planned run, how its facts differ from one that did nothing."""
+    """An example about reruns: for each planned run, how its facts differ from one that did nothing.
+
+    Steps that read files instead of running them take their facts as they are.
+    """
     measured = {
-        step: Measurement(np.empty(0), facts=ran_facts(**changed))
+        step: Measurement(
+            np.empty(0),
+            facts=ran_facts(**changed) if isinstance(step.probe, Rerun) else changed,
+        )
         for step, changed in zip(plan(spec, SUBJECT), runs, strict=True)
     }
     return Example(title, spec, SUBJECT, Evidence(measured), verdict)

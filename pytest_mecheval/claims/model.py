@@ -96,6 +96,8 @@ class PlanItem(Section):
     """The line of the plan."""
     spec: dict[str, Any] = Field(default_factory=dict)
     """What must have happened for the step to count as done."""
+    edited: bool = False
+    """A person changed what was proposed."""
 
 
 class NotTestable(Section):
@@ -107,6 +109,8 @@ class NotTestable(Section):
     """The statement."""
     reason: Annotated[str, Field(min_length=1, max_length=2_000)]
     """Why nothing could refute it."""
+    edited: bool = False
+    """A person changed what was proposed."""
 
 
 Entry = Claim | PlanItem | NotTestable

@@ -45,7 +45,7 @@ def staleness(path: Path, claims: ClaimFile, bundle: Bundle) -> str:
     New plans and reports count as changes: their statements would otherwise be missing unnoticed.
     """
     quoted = {entry.quote.file for entry in claims.entries()}
-    expected = _expected(bundle, quoted)
+    expected = expected_documents(bundle, quoted)
     listed = claims.documents
     changes = {
         "changed": [
@@ -105,7 +105,10 @@ def restamp(path: Path, bundle: Bundle) -> tuple[str, ...]:
         )
     wanted = {
         document: str(content_hash(bundle, document))
-        for document in [*(listed or {}), *_expected(bundle, set(_quoted_files(parsed.data)))]
+        for document in [
+            *(listed or {}),
+            *expected_documents(bundle, set(_quoted_files(parsed.data))),
+        ]
     }
     changed = {key: value for key, value in wanted.items() if (listed or {}).get(key) != value}
     if not changed:
@@ -120,7 +123,7 @@ def restamp(path: Path, bundle: Bundle) -> tuple[str, ...]:
     return tuple(sorted(changed))
 
 
-def _expected(bundle: Bundle, quoted: set[str]) -> list[str]:
+def expected_documents(bundle: Bundle, quoted: set[str]) -> list[str]:
     """Documents whose change must be noticed: plans, reports, and whatever is quoted."""
     read = [document.path for document in bundle.documents if document.role in ("plan", "report")]
     further = sorted(name for name in quoted if name not in read and bundle.find(name))

@@ -22,9 +22,11 @@ from pytest_mecheval.vocabulary import Metric
 from pytest_mecheval.wire import (
     Attention,
     Attribution,
+    Code,
     Document,
     Intervention,
     Job,
+    Prose,
     Record,
     Rerun,
     Run,
@@ -125,13 +127,13 @@ class Group:
             raise HarnessError(f"unknown metric {probe.metric!r} (known: {known})")
         return self.engine.resolve(probe.intervention)
 
-    def _reading(self, probe: Attention | Attribution | Document | Rerun) -> Values:
+    def _reading(self, probe: Attention | Attribution | Document | Prose | Code | Rerun) -> Values:
         match probe:
             case Attention(head, query, key):
                 return attention_mass(self.engine, head, query, key)
             case Attribution(component):
                 return direct_attribution(self.engine, self.loaded.subject, component)
-            case Document() | Rerun():
+            case Document() | Prose() | Code() | Rerun():
                 raise HarnessError(
                     "documents and reruns belong where the bundle is read, not to the harness"
                 )

@@ -55,7 +55,7 @@ ITEMS = (
     Item(
         "C2_All_Correct",
         "every core code block is correct",
-        ("evidence_level", "hard_coded", "provenance"),
+        ("depends_on_edit", "evidence_level", "hard_coded", "provenance"),
         missing="tests can show a defect of a block, not that every block is correct",
     ),
     Item(
@@ -71,7 +71,15 @@ ITEMS = (
     Item(
         "CS1_Results_vs_Conclusion",
         "every conclusion matches the results",
-        (*CONCLUSIONS, "hard_coded", "provenance", "structure"),
+        (
+            *CONCLUSIONS,
+            "consistency",
+            "depends_on_edit",
+            "hard_coded",
+            "provenance",
+            "reproduced_number",
+            "structure",
+        ),
         can_pass=True,
         every=("not_testable",),
         missing="no stated conclusion was tested",
@@ -94,13 +102,15 @@ ITEMS = (
     Item(
         "CS4_Justification",
         "design choices and intermediate conclusions are justified",
-        ("evidence_level", "faithfulness"),
+        ("data_separation", "evidence_level", "faithfulness", "validation_strength"),
         missing="tests can show a causal sentence without an intervention, not that choices are justified",
     ),
     Item(
         "CS5_Statistical_Significance",
         "key results carry uncertainty, explained",
-        missing="no check reads the uncertainty the bundle states; ours is in decisions.json",
+        ("uncertainty",),
+        can_pass=True,
+        missing="no claim of kind uncertainty names a headline number; ours is in decisions.json",
     ),
     Item("TS1_sgoal_vs_igoal", "the plan's goal is the instructor's", missing=NO_INSTRUCTOR),
     Item("TS2_splan_vs_igoal", "the plan follows the instructor's goal", missing=NO_INSTRUCTOR),

@@ -154,7 +154,12 @@ def bundle_document(report: BundleReport, run: Mapping[str, Any] | None = None) 
     tested = coverage(outcomes, len(report.unchecked))
     return {
         "format": FORMAT,
-        "bundle": {"name": report.bundle, "sha256": report.bundle_hash, "path": report.path},
+        "bundle": {
+            "name": report.bundle,
+            "sha256": report.bundle_hash,
+            "path": report.path,
+            "notes": list(report.notes),
+        },
         "claims_file": {"name": report.claims_file, "sha256": report.claims_hash},
         "salt": report.salt,
         "sandbox": report.sandbox,

@@ -241,6 +241,8 @@ class BundlePart(_Part):
     """Over all files of the bundle."""
     path: str
     """Relative to where pytest was started; empty when it lies elsewhere."""
+    notes: list[str] = Field(default_factory=list)
+    """What was odd about it: skipped files, hidden text, orders to a machine."""
 
 
 class ClaimFilePart(_Part):

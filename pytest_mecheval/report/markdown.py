@@ -12,7 +12,7 @@ from pytest_mecheval.report.failure import headline
 from pytest_mecheval.report.outcome import BundleReport, Outcome, State
 from pytest_mecheval.report.plain import markdown_escape, plain_line
 from pytest_mecheval.report.scores import coverage, dimension_scores, family
-from pytest_mecheval.report.terminal import measured_cell, reason, score_text, tally
+from pytest_mecheval.report.terminal import MAX_NOTES, measured_cell, reason, score_text, tally
 from pytest_mecheval.vocabulary import Verdict
 
 LONGEST = 60_000
@@ -114,6 +114,9 @@ def _totals(report: BundleReport) -> Iterator[str]:
     yield f"- isolation: the bundle's own code {ran}"
     yield f"- family-wise: {cell(family(outcomes).sentence, limit=1000)}"
     yield f"- bundle {cell(report.bundle_hash[:12])}, salt {cell(report.salt)}"
+    yield from (f"- note: {cell(note)}" for note in report.notes[:MAX_NOTES])
+    if len(report.notes) > MAX_NOTES:
+        yield f"- note: {len(report.notes) - MAX_NOTES} more in decisions.json"
 
 
 def _checklist(found: Sequence[Answer]) -> Iterator[str]:

@@ -126,6 +126,8 @@ class BundleReport:
     """Plain JSON: model and tasks as hashes and parameters; with a step and the salt they give an address."""
     sandbox: str = ""
     """Isolation that was asked for, such as `auto`."""
+    notes: tuple[str, ...] = ()
+    """What was odd about the bundle: skipped files, hidden text, orders to a machine."""
 
     @property
     def untested(self) -> Mapping[str, str]:

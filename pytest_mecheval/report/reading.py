@@ -69,6 +69,7 @@ def _report(body: Mapping[str, Any]) -> BundleReport:
         path=body["bundle"]["path"],
         sources=body["sources"],
         sandbox=body["sandbox"],
+        notes=tuple(body["bundle"].get("notes", ())),
     )
 
 

@@ -22,7 +22,7 @@ from pytest_mecheval.report.decisions import bundle_document
 from pytest_mecheval.report.origins import job_of
 from pytest_mecheval.report.outcome import BundleReport, Outcome, RecordUse
 from pytest_mecheval.report.subjects import read_subject
-from pytest_mecheval.wire import Document, Record, Rerun, load_step
+from pytest_mecheval.wire import Code, Document, Prose, Record, Rerun, load_step
 
 RELATIVE = 1e-9
 """Numbers of two machines may differ by this share: libraries sum in different orders."""
@@ -120,7 +120,7 @@ class Redecider:
     def _record(self, use: RecordUse) -> Record:
         step = load_step(use.step)
         try:
-            if isinstance(step.probe, Document | Rerun):
+            if isinstance(step.probe, Document | Prose | Code | Rerun):
                 record = self.store.read_address(use.address)
             else:
                 job = job_of(step, self.report.sources, self.report.salt)

@@ -10,9 +10,11 @@ from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.wire import (
     Attention,
     Attribution,
+    Code,
     Document,
     Intervention,
     PlanStep,
+    Prose,
     Rerun,
     Run,
 )
@@ -42,8 +44,21 @@ def step_label(step: PlanStep) -> str:
             return plain_line(f"direct attribution of {probe.component}")
         case Document():
             return plain_line(f"document {probe.file}")
+        case Prose():
+            return plain_line(f"text around {probe.text} in {probe.file}")
+        case Code():
+            return "the bundle's code, read"
         case Rerun():
-            return plain_line(f"run of {probe.entry}")
+            return plain_line(_rerun_label(probe))
+
+
+def _rerun_label(probe: Rerun) -> str:
+    """One run of a script and what is changed in it.
+
+    >>> _rerun_label(Rerun("run.py", sham="shuffle"))
+    'run of run.py, weights shuffled'
+    """
+    return f"run of {probe.entry}{', '.join(['', *probe.changes])}"
 
 
 def edit_label(edit: Intervention) -> str:

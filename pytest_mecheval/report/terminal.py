@@ -16,6 +16,8 @@ WIDEST = 100
 """The table never grows beyond this, however wide the terminal."""
 NARROWEST = 30
 """No layout can keep a promise about terminals narrower than this."""
+MAX_NOTES = 6
+"""Notes about the bundle that are shown."""
 
 _LAYOUTS = (
     ("verdict", "claim", "kind", "measured vs threshold", "sentence"),
@@ -76,6 +78,8 @@ def write_summary(
         write_line(line)
     write_line("")
     for line in _totals(report, columns):
+        write_line(line)
+    for line in _notes(report.notes, columns):
         write_line(line)
     for name, place in (paths or {}).items():
         write_line(_place(name, place))
@@ -224,6 +228,16 @@ def _totals(report: BundleReport, columns: int) -> list[str]:
     lines += _named("measured by", _tiers(report.outcomes), columns)
     lines += _named("family-wise", family(report.outcomes).sentence, columns)
     return lines + _named("salt", plain_line(report.salt), columns)
+
+
+def _notes(notes: Sequence[str], columns: int) -> list[str]:
+    """What was odd about the bundle; the rest stands in `decisions.json`."""
+    lines = [
+        line for note in notes[:MAX_NOTES] for line in _named("note", plain_line(note), columns)
+    ]
+    if len(notes) > MAX_NOTES:
+        lines += _named("note", f"{len(notes) - MAX_NOTES} more in decisions.json", columns)
+    return lines
 
 
 def _tiers(outcomes: Sequence[Outcome]) -> str:

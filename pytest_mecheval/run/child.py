@@ -51,6 +51,11 @@ def engine_command() -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "pytest_mecheval.harness")
 
 
+def driving_command() -> tuple[str, ...]:
+    """How measurements on a bundle's own module are started; the module itself runs in the sandbox."""
+    return (sys.executable, "-P", "-m", "pytest_mecheval.run.driving")
+
+
 def clean_environment(threads: int, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The child's environment: an allow-list plus fixed thread and cache settings.
 

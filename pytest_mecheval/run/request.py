@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from pytest_mecheval.errors import SubjectError
-from pytest_mecheval.run.documents import node_list
+from pytest_mecheval.evidence.measurement import Measurement
+from pytest_mecheval.run.documents import code, node_list, prose
 from pytest_mecheval.run.rerun import Script
 from pytest_mecheval.run.runner import Request
 from pytest_mecheval.run.sources import Sources
-from pytest_mecheval.wire import Document, PlanStep, Rerun
+from pytest_mecheval.wire import Code, Document, PlanStep, Prose, Rerun
 
 
 def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Request:
@@ -20,7 +21,7 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
             jobs={
                 step: sources.job(step)
                 for step in steps
-                if not isinstance(step.probe, Document | Rerun)
+                if not isinstance(step.probe, Document | Prose | Code | Rerun)
             },
             scripts={
                 step: Script(
@@ -29,15 +30,28 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
                     sources.files,
                     step.probe,
                     sources.sandbox,
+                    sources.environment,
                 )
                 for step in steps
                 if isinstance(step.probe, Rerun)
             },
-            known={
-                step: node_list(sources.root, step.probe.file)
-                for step in steps
-                if isinstance(step.probe, Document)
-            },
+            known=_read(steps, sources),
         )
     except SubjectError as error:
         return Request(name, unavailable=str(error))
+
+
+def _read(steps: Sequence[PlanStep], sources: Sources) -> dict[PlanStep, Measurement]:
+    """What is read from the bundle's files without running anything."""
+    known: dict[PlanStep, Measurement] = {}
+    for step in steps:
+        match step.probe:
+            case Document(file):
+                known[step] = node_list(sources.root, file)
+            case Prose(file, text):
+                known[step] = prose(sources.root, file, text)
+            case Code():
+                known[step] = code(sources.root, sources.files)
+            case _:
+                pass  # measured by the harness or run in the sandbox
+    return known

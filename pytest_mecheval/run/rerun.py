@@ -1,15 +1,13 @@
-"""Runs a bundle's own script once in the sandbox, and turns what it really did into plain facts.
+"""Runs a bundle's own code once in the sandbox, and turns what it really did into plain facts.
 
-The script sees a scratch copy of the bundle without its results, so a number must be made again. Facts
-come from the runtime ledger; they are testimony and never support a causal claim about the model.
+The code sees a scratch copy of the bundle without its results, so a number must be made again; what one
+script of a sequence writes, the next one finds. Facts come from the runtime ledgers; they are testimony
+and never support a causal claim about the model.
 """
 
 import dataclasses
-import importlib.util
 import json
 import secrets
-import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,13 +20,16 @@ from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement, measured
 from pytest_mecheval.run.activity import announced
-from pytest_mecheval.run.ledger_facts import facts_of
-from pytest_mecheval.sandbox.backend import Backend, remove_tree
+from pytest_mecheval.run.execution import Execution
+from pytest_mecheval.run.starting import starts_of
+from pytest_mecheval.sandbox.backend import remove_tree
 from pytest_mecheval.sandbox.backends import choose
-from pytest_mecheval.sandbox.confinement import Confinement, Limits, Outcome
-from pytest_mecheval.sandbox.ledger import read_ledger
-from pytest_mecheval.sandbox.variables import scrubbed
-from pytest_mecheval.sandbox.view import interpreter_paths
+from pytest_mecheval.sandbox.environment import (
+    Interpreter,
+    NotRestored,
+    current_for,
+    interpreter_for,
+)
 from pytest_mecheval.wire import (
     Record,
     Rerun,
@@ -39,13 +40,28 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 1
+RERUN_FORMAT = 5
 """Raised whenever a rerun's facts change meaning; part of every address."""
-ENTRY_SUFFIXES = (".py", ".ipynb")
-RESULTS = "results"
-"""Left out of the copy: a stored number proves nothing."""
-STDERR_SHOWN = 400
-"""Characters of the last words of a script that failed."""
+ENVIRONMENTS = "environments"
+"""Folder beside the evidence store that holds private environments."""
+WORKSHOP = "mecheval-"
+"""How the temporary folder of a run begins."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a bundle's code runs with."""
+
+    mode: str = "auto"
+    """`auto`: this interpreter where it fits what is declared, else a private one; `current`: always this one."""
+    requirements: str = ""
+    """The requirements file its manifest names; empty: looked for."""
+    python: str = ""
+    """The Python version its manifest names; empty: any."""
+
+
+ANY_ENVIRONMENT = Environment()
+"""Whatever the bundle declares."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +75,22 @@ class Script:
     files: tuple[str, ...]
     """Relative paths of the files it may see."""
     probe: Rerun
-    """Which script or notebook, and what is done to the weights it loads."""
+    """Which script or notebook, and what is changed while it runs."""
     sandbox: str = "auto"
     """Backend by name."""
+    environment: Environment = ANY_ENVIRONMENT
+    """Which interpreter it runs with."""
 
     @property
     def said(self) -> str:
         """What running it is called: `running run.py in the sandbox, weights shuffled`."""
-        how = ", weights shuffled" if self.probe.sham == "shuffle" else ""
-        again = ", once more" if self.probe.repeat else ""
-        return f"running {self.probe.entry} in the sandbox{how}{again}"
+        return f"running {self.probe.entry} in the sandbox{', '.join(['', *self.probe.changes])}"
 
-    def address(self, backend: str) -> str:
+    def address(self, backend: str, python: Interpreter) -> str:
         """Where the run's record lives."""
-        version = sys.version_info[:3]
         probe = dataclasses.asdict(self.probe)
-        return digest(["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, version])
+        body = ["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, python.identity]
+        return digest(body)
 
 
 def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
@@ -86,27 +102,58 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
         session: where to say that it is running; None says nothing.
 
     Raises:
-        SubjectError: no such script, no sandbox on this machine, or a kind of file that cannot be run.
+        SubjectError: no such script, a line of a shell script that is not understood, no sandbox on this
+            machine, or an environment that cannot be restored.
     """
     entry = script.probe.entry
+    starts = starts_of(entry, script.root, script.files)
     try:
-        stated_file(script.root, entry)
+        for stated in script.probe.keep:
+            stated_file(script.root, stated)
         backend = choose(script.sandbox)
     except (BundleError, UsageError) as error:
         raise SubjectError(str(error)) from error
-    if not entry.endswith(ENTRY_SUFFIXES):
-        raise SubjectError(f"{entry}: cannot be run (allowed: {', '.join(ENTRY_SUFFIXES)})")
-    address = script.address(backend.name)
+    python = interpreter(script.root, script.environment, store)
+    address = script.address(backend.name, python)
     path = record_path(store, address)
     path.parent.mkdir(parents=True, exist_ok=True)
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             with announced(session, script.said):
-                facts = _run(script, backend)
+                note = path.with_suffix(".workshop")
+                facts = Execution(
+                    script.root,
+                    script.files,
+                    script.probe,
+                    starts,
+                    backend,
+                    python,
+                    lambda: _workshop(note),
+                ).facts()
             write_atomically(path, dump(Record(address, (), facts=facts)))
+            path.with_suffix(".workshop").unlink()
     record = load_record(_parsed(path))
     return measured(record, {"document": entry})
+
+
+def interpreter(root: Path, environment: Environment, store: Path) -> Interpreter:
+    """The interpreter for a bundle's code; a private one is built once and kept beside the store.
+
+    Raises:
+        SubjectError: what the bundle declares cannot be restored here.
+    """
+    cache = store.absolute().parent / ENVIRONMENTS
+    stated, version = environment.requirements, environment.python
+    try:
+        if environment.mode == "current":
+            return current_for(root, stated=stated, python=version)
+        found = interpreter_for(root, cache, stated=stated, python=version)
+    except UsageError as error:
+        raise SubjectError(str(error)) from error
+    if isinstance(found, NotRestored):
+        raise SubjectError(f"environment cannot be restored: {found.reason}")
+    return found
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
@@ -114,68 +161,13 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     return body
 
 
-def _run(script: Script, backend: Backend) -> Mapping[str, Any]:
-    workshop = Path(tempfile.mkdtemp(prefix="mecheval-"))
-    try:
-        scratch, logs = workshop / "scratch", workshop / "logs"
-        bundle = scratch / "bundle"
-        _copy(script, bundle)
-        # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
-        ledger, nonce = scratch / "ledger.jsonl", secrets.token_hex(16)
-        tracer = _tracer()
-        python = Path(sys.executable)
-        argv = (
-            str(python),
-            "-I",
-            str(tracer),
-            str(ledger),
-            "--root",
-            str(bundle),
-            "--sham",
-            script.probe.sham,
-        )
-        outcome = backend.run(
-            Confinement(
-                argv=(*argv, "--nonce", nonce, "--", str(bundle / script.probe.entry)),
-                scratch=scratch,
-                read_only=(*interpreter_paths(python), tracer),
-                environment=scrubbed(scratch, python=python),
-                limits=Limits(),
-                cwd=bundle,
-            ),
-            logs,
-        )
-        facts = facts_of(read_ledger(ledger, nonce))
-        return {**facts, **_ending(outcome)}
-    finally:
-        remove_tree(workshop)
-
-
-def _ending(outcome: Outcome) -> Mapping[str, Any]:
-    last = outcome.stderr.read_bytes()[-STDERR_SHOWN:].decode("utf-8", "replace")
-    lines = [line for line in last.splitlines() if line.strip()]
-    return {
-        "status": outcome.status,
-        "exit_code": outcome.exit_code,
-        "last_words": lines[-1] if lines and not outcome.succeeded else "",
-        "seconds": outcome.wall_s,
-        "isolation": outcome.isolation.described(),
-        "notes": list(outcome.notes),
-    }
-
-
-def _copy(script: Script, target: Path) -> None:
-    (target / RESULTS).mkdir(parents=True)
-    for relative in script.files:
-        if relative.split("/", 1)[0] != RESULTS:
-            place = target / relative
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stated_file(script.root, relative), place)
-
-
-def _tracer() -> Path:
-    """The tracer's folder, found without importing it: it belongs into another process."""
-    spec = importlib.util.find_spec("pytest_mecheval.sandbox")
-    if spec is None or not spec.submodule_search_locations:
-        raise SubjectError("the tracer is not installed")
-    return Path(spec.submodule_search_locations[0]) / "tracer"
+def _workshop(note: Path) -> Path:
+    """A name for a fresh temporary folder, noted beside the record; what a killed run left is removed."""
+    folder = Path(tempfile.gettempdir())
+    if note.exists():
+        left = folder / Path(note.read_text(encoding="utf-8")).name
+        if left.name.startswith(WORKSHOP) and left.is_dir() and not left.is_symlink():
+            remove_tree(left)
+    fresh = folder / f"{WORKSHOP}{secrets.token_hex(8)}"
+    write_atomically(note, fresh.name)
+    return fresh

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pytest_mecheval.errors import HarnessError, SubjectError
 from pytest_mecheval.evidence.measurement import Evidence, Measurement, measured
 from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
-from pytest_mecheval.run.child import Child, engine_command, write_batch
+from pytest_mecheval.run.child import Child, driving_command, engine_command, write_batch
 from pytest_mecheval.run.documents import kept
 from pytest_mecheval.run.rerun import Script, rerun
 from pytest_mecheval.wire import Job, PlanStep, Record, write_atomically
@@ -46,6 +46,8 @@ class Workplace:
     """Torch threads per child."""
     command: tuple[str, ...] = field(default_factory=engine_command)
     """The harness; the batch file is appended."""
+    driving_command: tuple[str, ...] = field(default_factory=driving_command)
+    """What measures bundles' own modules, likewise."""
 
     @property
     def session(self) -> Path:
@@ -186,6 +188,8 @@ class Runner:
                 job for job in waiting if job.address not in elsewhere and not self._load(job)
             )
             if own:
+                # A batch goes to one engine; what needs the other has its turn when this one is done.
+                own = [job for job in own if _driven(job) == _driven(own[0])]
                 alone = (self.workplace.session / CRASH_FILE).exists()
                 jobs = own if alone else self._shared(own, elsewhere)
                 self._child = self._launch(number, lock, jobs, own_only=len(jobs) == len(own))
@@ -231,6 +235,7 @@ class Runner:
             for request in self.selected
             for job in request.jobs.values()
             if job.address not in elsewhere
+            and _driven(job) == _driven(own[0])
             and not self._load(job)
             and not (self.workplace.failures / f"{job.address}.json").exists()
         ]
@@ -254,7 +259,9 @@ class Runner:
         )
         listing = self.workplace.store / "locks" / f"slot-{number}.json"
         write_atomically(listing, json.dumps([job.address for job in jobs]))
-        return Child(batch, self.workplace.command, self.workplace.threads, on_end=lock.release)
+        workplace = self.workplace
+        command = workplace.driving_command if _driven(jobs[0]) else workplace.command
+        return Child(batch, command, self.workplace.threads, on_end=lock.release)
 
     def _look_back(self, child: Child, status: int) -> None:
         """Find out what an ended child left unmeasured, and remember why for the rest of the run."""
@@ -289,6 +296,11 @@ class Runner:
         if record.address not in self._measurements:
             self._measurements[record.address] = measured(record)
         return self._measurements[record.address]
+
+
+def _driven(job: Job) -> bool:
+    """Whether the bundle's own module is measured, not weights we load ourselves."""
+    return job.model.loader == "python"
 
 
 def _distinct(jobs: Iterable[Job]) -> list[Job]:

@@ -15,6 +15,43 @@ from pytest_mecheval.sandbox.ledger_fields import clean
 MAX_DIFFERENCES = 20
 MAX_TOKENS = 200_000
 SHOWN = 80
+COST_WORDS = frozenset(
+    [
+        "time",
+        "times",
+        "elapsed",
+        "took",
+        "seconds",
+        "secs",
+        "duration",
+        "runtime",
+        "wall",
+        "cpu",
+        "memory",
+        "mib",
+        "mb",
+        "speed",
+    ]
+)
+COST_UNITS = frozenset(
+    {
+        "s",
+        "sec",
+        "secs",
+        "seconds",
+        "second",
+        "ms",
+        "us",
+        "min",
+        "minutes",
+        "mib",
+        "mb",
+        "gib",
+        "gb",
+    }
+)
+COST_WORD_REACH = 3
+"""Tokens before a number in which a word or part of one such as `elapsed_s` makes it a running cost (`"seconds": 1.2`)."""
 START_UP_CPU_S = 10.0
 """CPU seconds that importing torch and a model library may take without any forward."""
 _TOKEN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[A-Za-z_]\w*|[^\s\w]", re.ASCII)
@@ -41,6 +78,10 @@ class Differential:
     """Tokens compared."""
     unstable: int
     """Tokens left out because two plain runs already differ there."""
+    unstable_places: tuple[str, ...] = ()
+    """Where two plain runs differ in a number, with both values; at most 20."""
+    unstable_numbers: tuple[str, ...] = ()
+    """The traced run's numbers at such places, once each."""
     reason: str = ""
     """Why nothing could be compared; `same` is then False."""
 
@@ -53,14 +94,15 @@ def differential(
     Args:
         traced: the run with the tracer.
         plain: the same entry point without it, same seeds.
-        again: a second plain run; where the plain runs differ, the traced run may too.
+        again: a second plain run; when numbers of the plain runs differ, the script never repeats and
+            nothing that the traced run does differently says anything.
         tolerance: relative, for numbers; words and structure must agree exactly.
 
     Returns:
         `same` only if something was compared and nothing differed.
     """
     found: list[str] = []
-    compared = unstable = 0
+    parts: list[Differential] = []
     if traced.exit_code != plain.exit_code and (
         again is None or again.exit_code == plain.exit_code
     ):
@@ -73,15 +115,23 @@ def differential(
                 side = "plain" if place not in ours else "traced"
                 found.append(f"{clean(place)}: only in the {side} run")
             continue
-        one = _compare(place, ours[place], theirs[place], repeated.get(place), tolerance)
-        compared += one.compared
-        unstable += one.unstable
-        found += one.differences
-    if not compared and not found:
-        return Differential(
-            False, (), 0, unstable, "neither run printed or wrote anything comparable"
-        )
-    return Differential(not found, tuple(found[:MAX_DIFFERENCES]), compared, unstable)
+        parts.append(_compare(place, ours[place], theirs[place], repeated.get(place), tolerance))
+    found += [text for one in parts for text in one.differences]
+    places = tuple(text for one in parts for text in one.unstable_places)
+    if any(one.unstable_numbers for one in parts):
+        # Coarse numbers of a script that never repeats agree twice by chance; then nothing gives it away.
+        places, found = (*places, *found), []
+    compared = sum(one.compared for one in parts)
+    nothing = not compared and not found
+    return Differential(
+        not found and not nothing,
+        tuple(found[:MAX_DIFFERENCES]),
+        compared,
+        sum(one.unstable for one in parts),
+        places[:MAX_DIFFERENCES],
+        tuple(dict.fromkeys(number for one in parts for number in one.unstable_numbers)),
+        "neither run printed or wrote anything comparable" if nothing else "",
+    )
 
 
 def _texts(output: Output) -> dict[str, str]:
@@ -91,29 +141,61 @@ def _texts(output: Output) -> dict[str, str]:
 def _compare(
     place: str, traced: str, plain: str, again: str | None, tolerance: float
 ) -> Differential:
-    ours, theirs = _TOKEN.findall(traced)[:MAX_TOKENS], _TOKEN.findall(plain)[:MAX_TOKENS]
-    third = _TOKEN.findall(again)[:MAX_TOKENS] if again is not None else None
+    ours, theirs = _tokens(traced), _tokens(plain)
+    third = _tokens(again) if again is not None else None
     if len(ours) != len(theirs):
         if third is not None and len(third) != len(theirs):
-            return Differential(True, (), 0, max(len(theirs), len(third)))
+            text = f"{clean(place)}: {len(theirs)} words and numbers, then {len(third)}"
+            numbers = tuple(token for token in ours if _NUMBER.fullmatch(token))
+            return Differential(True, (), 0, max(len(theirs), len(third)), (text,), numbers)
         text = f"{clean(place)}: {len(ours)} words and numbers traced, {len(theirs)} plain"
         return Differential(False, (text,), len(ours), 0)
     found: list[str] = []
+    places: list[str] = []
+    numbers_there: list[str] = []
     unstable = 0
     for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         if _agree(mine, other, tolerance):
             continue
-        if third is not None and (
-            index >= len(third) or not _agree(third[index], other, tolerance)
-        ):
+        if _is_cost(theirs, index):
             unstable += 1
+            continue
+        repeated = third[index] if third is not None and index < len(third) else ""
+        if third is not None and not _agree(repeated, other, tolerance):
+            unstable += 1
+            if _NUMBER.fullmatch(mine):
+                numbers_there.append(mine)
+                places.append(
+                    f"{clean(place)}, token {index + 1}: {clean(other[:SHOWN])}, "
+                    f"then {clean(repeated[:SHOWN])}"
+                )
             continue
         if len(found) < MAX_DIFFERENCES:
             found.append(
                 f"{clean(place)}, token {index + 1}: {clean(mine[:SHOWN])} traced, "
                 f"{clean(other[:SHOWN])} plain"
             )
-    return Differential(not found, tuple(found), len(ours) - unstable, unstable)
+    return Differential(
+        not found, tuple(found), len(ours) - unstable, unstable, tuple(places), tuple(numbers_there)
+    )
+
+
+def _tokens(text: str) -> list[str]:
+    return _TOKEN.findall(text)[:MAX_TOKENS]
+
+
+def _is_cost(tokens: Sequence[str], index: int) -> bool:
+    """Whether a number says how long something took or how much memory: the tracer itself changes that."""
+    if not _NUMBER.fullmatch(tokens[index]):
+        return False
+    if index + 1 < len(tokens) and tokens[index + 1].lower() in COST_UNITS:
+        return True
+    for token in reversed(tokens[max(0, index - COST_WORD_REACH) : index]):
+        if _NUMBER.fullmatch(token):
+            return False
+        if COST_WORDS & set(token.lower().split("_")):
+            return True
+    return False
 
 
 def _agree(a: str, b: str, tolerance: float) -> bool:

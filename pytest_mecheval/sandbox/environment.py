@@ -21,7 +21,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pytest_mecheval.sandbox.backend import remove_tree
-from pytest_mecheval.sandbox.requirements import Declared, declared, missing_here, python_fits
+from pytest_mecheval.sandbox.packages import installed, shown
+from pytest_mecheval.sandbox.requirements import (
+    Declared,
+    declared,
+    missing_here,
+    names,
+    python_fits,
+)
 from pytest_mecheval.sandbox.view import interpreter_paths
 from pytest_mecheval.wire import write_atomically
 
@@ -52,6 +59,25 @@ class Interpreter:
     origin: str
     """Where its packages come from, for the report."""
     notes: tuple[str, ...] = ()
+    site: Path | None = None
+    """The folder of its packages; None is this process's own path."""
+    declared: tuple[str, ...] = ()
+    """Names of the packages the bundle declares."""
+
+    @property
+    def identity(self) -> list[object]:
+        """What must be equal for two runs to be runs of the same thing, as JSON: version and packages."""
+        return [sys.version, sys.platform, platform.machine(), dict(installed(self.site))]
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Plain JSON for the report: origin, Python version, versions of the packages that matter."""
+        return {
+            "origin": self.origin,
+            "python": platform.python_version(),
+            "packages": shown(installed(self.site), self.declared),
+            "notes": list(self.notes),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +96,19 @@ def current(
     return Interpreter(python, interpreter_paths(python), origin, notes)
 
 
+def current_for(bundle: Path, *, stated: str = "", python: str = "") -> Interpreter:
+    """The interpreter of this process whatever the bundle declares; what differs is in its notes."""
+    wanted = declared(bundle.absolute(), stated, python)
+    missing = missing_here(wanted.packages)
+    if not python_fits(wanted.python, platform.python_version()):
+        missing = (f"Python {wanted.python}", *missing)
+    differs = f"{wanted.file} is not satisfied: {', '.join(missing)}" if missing else ""
+    found = current(notes=(*wanted.notes, *wanted.refused, *filter(None, [differs])))
+    return dataclasses.replace(found, declared=names(wanted.packages))
+
+
 def interpreter_for(
-    bundle: Path, cache: Path, *, install: bool = True
+    bundle: Path, cache: Path, *, install: bool = True, stated: str = "", python: str = ""
 ) -> Interpreter | NotRestored:
     """The interpreter for a bundle.
 
@@ -79,9 +116,11 @@ def interpreter_for(
         bundle: its folder; only declarations are read.
         cache: folder for private environments, one per set of requirements.
         install: may packages be fetched; otherwise an environment that was built before is used.
+        stated: the requirements file its manifest names; empty: looked for.
+        python: the Python version its manifest names; empty: any.
     """
     cache = cache.absolute()
-    wanted = declared(bundle.absolute())
+    wanted = declared(bundle.absolute(), stated, python)
     version = platform.python_version()
     if wanted.refused:
         return NotRestored(f"{wanted.file}: {'; '.join(wanted.refused)}", wanted.notes)
@@ -92,7 +131,8 @@ def interpreter_for(
     missing = missing_here(wanted.packages)
     if not missing:
         satisfying = f", which satisfies {wanted.file}" if wanted.file else ""
-        return current(f"the interpreter of this run{satisfying}", wanted.notes)
+        found = current(f"the interpreter of this run{satisfying}", wanted.notes)
+        return dataclasses.replace(found, declared=names(wanted.packages))
     return _private(wanted, missing, cache, install=install)
 
 
@@ -124,8 +164,19 @@ def _private(
     python = place / "bin" / "python"
     notes = (*wanted.notes, f"differs from this run's interpreter: {', '.join(missing)}")
     return Interpreter(
-        python, interpreter_paths(python), f"a private environment from {wanted.file}", notes
+        python,
+        interpreter_paths(python),
+        f"a private environment from {wanted.file}",
+        notes,
+        site=_site(place),
+        declared=names(wanted.packages),
     )
+
+
+def _site(place: Path) -> Path:
+    """Where the packages of a private environment lie."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return place / "lib" / version / "site-packages"
 
 
 def _failed_lately(place: Path) -> str:
@@ -142,8 +193,7 @@ def _build(packages: tuple[str, ...], place: Path) -> str:
     remove_tree(place)
     place.mkdir(parents=True)
     venv.EnvBuilder(symlinks=True, with_pip=False).create(place)
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    problem = _install(packages, place / "lib" / version / "site-packages")
+    problem = _install(packages, _site(place))
     if problem:
         body = {"at": time.time(), "problem": problem}
         write_atomically(place / FAILED, json.dumps(body))

@@ -149,8 +149,9 @@ class Ledger:
 
     @property
     def sham_applied(self) -> bool:
-        """True when at least one load was answered with sham weights."""
-        return any(row.applied for row in self.shams)
+        """True when at least one load was answered with sham weights, and they lasted."""
+        undone = any(row.kind == "undone" for row in self.shams)
+        return not undone and any(row.applied for row in self.shams)
 
     @property
     def hooks_never_called(self) -> tuple[Hook, ...]:
@@ -327,11 +328,15 @@ class _Reader:
             self._hooks[number] = replace(self._hooks[number], site=fields.text("site"))
 
     def _counts(self, fields: Fields) -> None:
-        for entry in fields.lists("hooks", 4):
-            number, registered, called, edited = (Fields({"i": one}).count("i") for one in entry)
+        for entry in fields.lists("hooks", 5):
+            number, registered, called, edited, back = (Fields({"i": n}).count("i") for n in entry)
             if number in self._hooks:
                 self._hooks[number] = replace(
-                    self._hooks[number], registered=registered, called=called, edited=edited
+                    self._hooks[number],
+                    registered=registered,
+                    called=called,
+                    edited=edited,
+                    handed_back=back,
                 )
 
     def _cross_check(self) -> None:

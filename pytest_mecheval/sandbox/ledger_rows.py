@@ -122,6 +122,8 @@ class Hook:
     registered: int = 0
     called: int = 0
     edited: int = 0
+    handed_back: int = 0
+    """Calls that returned a value and changed nothing with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,21 +39,35 @@ class Declared:
     notes: tuple[str, ...] = ()
 
 
-def declared(bundle: Path) -> Declared:
-    """What the bundle declares; problems are in the result, never raised."""
+def declared(bundle: Path, stated: str = "", python: str = "") -> Declared:
+    """What the bundle declares; problems are in the result, never raised.
+
+    Args:
+        bundle: its folder.
+        stated: the requirements file its manifest names, read instead of looking for one.
+        python: the Python version its manifest names, such as 3.11; counts beside the file's own.
+    """
+    found = _declared(bundle, (stated,) if stated else FILES)
+    if not python:
+        return found
+    both = ",".join(filter(None, (found.python, f"=={python}.*")))
+    return replace(found, file=found.file or "mecheval.yaml", python=both)
+
+
+def _declared(bundle: Path, names: tuple[str, ...]) -> Declared:
     notes = [
         f"{name}: another tool's declaration, not read"
         for name in FOREIGN_FILES
         if (bundle / name).is_file()
     ]
-    for name in FILES:
+    for name in names:
         if not (bundle / name).is_file():
             continue
         try:
             text, _ = decoded(read_file(bundle, name, MAX_FILE_BYTES))
         except BundleError as error:
             return Declared(name, refused=(str(error),), notes=tuple(notes))
-        found = _requirements_txt(text) if name.endswith(".txt") else _pyproject(text)
+        found = _pyproject(text) if name.endswith(".toml") else _requirements_txt(text)
         if found.packages or found.refused or found.python:
             return Declared(
                 name, found.packages, found.python, found.refused, (*notes, *found.notes)
@@ -108,6 +122,15 @@ def _named(lines: list[str]) -> Declared:
     if len(packages) > MAX_PACKAGES:
         refused.append(f"{len(packages)} packages, at most {MAX_PACKAGES}")
     return Declared("", tuple(sorted(packages)), "", tuple(refused), tuple(notes))
+
+
+def names(packages: tuple[str, ...]) -> tuple[str, ...]:
+    """The package names of normalised requirements.
+
+    >>> names(("numpy>=1.24", "torch"))
+    ('numpy', 'torch')
+    """
+    return tuple(Requirement(text).name for text in packages)
 
 
 def python_fits(wanted: str, version: str) -> bool:

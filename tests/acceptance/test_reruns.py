@@ -15,6 +15,20 @@ PAIRS = {
     "crashes_halfway": "runs_through",
     "hard_coded": "computed",
     "unseeded": "seeded",
+    "cached_logits": "fresh_logits",
+    "watched": "unwatched",
+    "attention_hooked": "mlp_hooked",
+    "stale_result": "fresh_result",
+    "swallowed_exception": "right_module",
+    "fewer_prompts": "all_prompts",
+    "dropped_step": "kept_step",
+    "other_weights": "stated_weights",
+    "contradicts_output": "agrees_with_output",
+    "same_prompts": "fresh_prompts",
+    "membership_validation": "ablation_validation",
+    "no_interval": "bootstrap_interval",
+    "impossible_mean": "possible_mean",
+    "silent_deviation": "disclosed_deviation",
 }
 
 

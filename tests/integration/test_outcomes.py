@@ -62,9 +62,14 @@ def test_skips_say_why_and_where(run):
     )
 
 
-def test_bundle_code_waits_for_the_sandbox(pytester, toy, run):
+def test_the_bundles_own_model_is_imported_in_the_sandbox_only(pytester, toy, run):
     content = claims()
-    content["subject"]["model"] = {"loader": "python", "entry": "src/model.py:build"}
+    sites = {"layers": 2, "heads": 2, "width": 8}
+    content["subject"]["model"] = {
+        "loader": "python",
+        "entry": "src/model.py:build",
+        "sites": sites,
+    }
     (toy / "src").mkdir()
     (toy / "src/model.py").write_text("raise SystemExit('imported')")
     write_claims(toy, content)
@@ -72,7 +77,21 @@ def test_bundle_code_waits_for_the_sandbox(pytester, toy, run):
     result.assert_outcomes(skipped=5)
     assert result.ret == 1
     assert set(verdicts(pytester).values()) == {"NOT_TESTABLE"}
-    assert "waits for the sandbox" in result.stdout.str()
+    reason = json.loads((pytester.path / "mecheval-out/toy/decisions/needed.json").read_text())
+    assert "SystemExit: imported (src/model.py:1)" in reason["measured"]
+
+
+def test_the_bundles_own_data_function_is_imported_in_the_sandbox_only(pytester, toy, run):
+    content = claims()
+    content["subject"]["tasks"] = {"repeated": {"entry": "src/data.py:make"}}
+    (toy / "src").mkdir()
+    (toy / "src/data.py").write_text("raise SystemExit('imported')")
+    write_claims(toy, content)
+    result = run("--mecheval=toy")
+    result.assert_outcomes(skipped=5)
+    assert set(verdicts(pytester).values()) == {"NOT_TESTABLE"}
+    reason = json.loads((pytester.path / "mecheval-out/toy/decisions/needed.json").read_text())
+    assert "src/data.py:make: SystemExit: imported (src/data.py:1)" in reason["measured"]
 
 
 def test_unreadable_weights_are_a_verdict(pytester, toy, run):

@@ -27,7 +27,7 @@ def test_empty_bundle(pytester):
 
 def test_missing_claim_file(pytester, toy):
     toy.with_name("toy.claims.yaml").unlink()
-    text = refuse(pytester)
+    text = refuse(pytester, "--mecheval=toy", "--mecheval-frozen")
     assert "toy.claims.yaml: no claim file for bundle" in text
     assert "mecheval schema" in text
 

@@ -1,4 +1,4 @@
-"""Ablate every head in turn, three ways: selection on one set of prompts, numbers on another."""
+"""Ablate every head in turn, three ways, to choose two; then these two on prompts the choice never saw."""
 
 import sys
 from pathlib import Path
@@ -10,40 +10,37 @@ from measure import EVALUATION_SEED, SELECTION_SEED, Study, save
 VALUES = ("zero", "mean", "resample")
 
 
-def sweep(study):
-    """Drop of the logit difference, accuracy and loss per head and ablation value."""
-    clean = study.logit_diff(study.clean_logits)
+def ablated(study, heads):
+    """Drop of the logit difference, accuracy and loss per ablation value, these heads together."""
     record = {}
-    for layer, head in study.heads():
-        cell = record[f"a{layer}.h{head}"] = {}
-        for value in VALUES:
-            logits = study.edited([(layer, head)], value)
-            cell[value] = study.summary(logits)
-            cell[value]["logit_diff_drop"] = round((clean - study.logit_diff(logits)).mean().item(), 4)
+    for value in VALUES:
+        logits = study.edited(heads, value)
+        drop = study.logit_diff(study.clean_logits) - study.logit_diff(logits)
+        record[value] = {**study.summary(logits), "logit_diff_drop": round(drop.mean().item(), 4)}
     return record
 
 
 # %% selection: the most damaging head of each layer under resample ablation
-selection = sweep(Study(SELECTION_SEED))
+study = Study(SELECTION_SEED)
+n_selection = len(study.rows)
+selection = {(layer, head): ablated(study, [(layer, head)]) for layer, head in study.heads()}
 chosen = [
-    max((h for h in selection if h.startswith(f"a{layer}.")), key=lambda h: selection[h]["resample"]["logit_diff_drop"])
-    for layer in range(2)
+    max((h for h in selection if h[0] == layer), key=lambda h: selection[h]["resample"]["logit_diff_drop"])
+    for layer in range(study.n_layers)
 ]
-print("chosen on selection prompts:", chosen)
+print("chosen on selection prompts:", [f"a{layer}.h{head}" for layer, head in chosen])
 
-# %% evaluation, on prompts the choice never saw
-study = Study(EVALUATION_SEED)
-record = {
-    "n": len(study.rows),
-    "chosen": chosen,
-    "clean": study.summary(study.clean_logits),
-    "counterfactual": study.summary(study.other_logits),
-    "heads": sweep(study),
-}
-pair = [tuple(int(part[1:]) for part in name.split(".")) for name in chosen]
-others = [head for head in study.heads() if head not in pair]
-clean = study.logit_diff(study.clean_logits)
-for value in VALUES:
-    drop = clean - study.logit_diff(study.edited(others, value))
-    record[f"all_others_together_{value}_logit_diff_drop"] = round(drop.mean().item(), 4)
-save("ablation", record)
+# %% evaluation: each of the two, and all others together
+study = Study(EVALUATION_SEED, n=1024)
+save(
+    "ablation",
+    {
+        "n_selection": n_selection,
+        "selection": {f"a{layer}.h{head}": record for (layer, head), record in selection.items()},
+        "n": len(study.rows),
+        "clean": study.summary(study.clean_logits),
+        "counterfactual": study.summary(study.other_logits),
+        "heads": {f"a{layer}.h{head}": ablated(study, [(layer, head)]) for layer, head in chosen},
+        "all_others_together": ablated(study, [head for head in study.heads() if head not in chosen]),
+    },
+)

@@ -17,13 +17,15 @@ SELECTION_SEED, EVALUATION_SEED = 11, 12
 class Study:
     """The trained model, a set of prompts, and the activations of its unedited runs on them."""
 
-    def __init__(self, seed, n=2048, **prompts):
+    def __init__(self, seed, n=128, **prompts):
         torch.set_num_threads(1)
         self.model = load()
         self.n_layers, self.n_heads = self.model.cfg.n_layers, self.model.cfg.n_heads
         data = make_prompts(n, np.random.default_rng(seed), **prompts)
         self.data = {name: torch.from_numpy(array) for name, array in data.items()}
         self.rows = torch.arange(n)
+        # the model is causal: no token behind the last read position can change a prediction
+        self.length = int(self.data["read"].max()) + 1
         self.clean_logits, self.clean = self.run(self.data["tokens"])
         self.other_logits, self.other = self.run(self.data["counterfactual"])
         self.mean = {name: value.mean(0, keepdim=True) for name, value in self.clean.items()}
@@ -40,7 +42,8 @@ class Study:
 
         names = [f"blocks.{layer}.attn.{name}" for layer in range(self.n_layers) for name in ("hook_z", "hook_pattern")]
         with torch.no_grad():
-            logits = self.model.run_with_hooks(tokens, fwd_hooks=[*hooks, *map(keep_as, names if store else [])])
+            keep = map(keep_as, names if store else [])
+            logits = self.model.run_with_hooks(tokens[:, : self.length], fwd_hooks=[*hooks, *keep])
         return logits[self.rows, self.data["read"]], seen
 
     def edited(self, heads, value, base="clean"):

@@ -1,16 +1,17 @@
 """Which frequencies the number embeddings use: share of variance per frequency k = 1 .. 15."""
 
+import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
 
 import numpy as np
 from data import P
-from measure import save
-from model import load
+from safetensors.numpy import load_file
 
-weights = load().state_dict()
+weights = {name: value.astype(np.float64) for name, value in load_file(ROOT / "model" / "model.safetensors").items()}
 x = np.arange(P)
 
 
@@ -25,7 +26,10 @@ def spectrum(matrix):
 
 
 record = {
-    "embedding": spectrum(weights["embed.weight"][:P].numpy()),
-    "unembedding": spectrum(weights["unembed.weight"][:P].numpy()),
+    "embedding": spectrum(weights["embed.weight"][:P]),
+    "unembedding": spectrum(weights["unembed.weight"][:P]),
 }
-save("fourier", record)
+record["embedding_top_three"] = round(sum(sorted(record["embedding"].values())[-3:]), 4)
+text = json.dumps(record, indent=1)
+(ROOT / "results" / "fourier.json").write_text(text + "\n")
+print("fourier", text)

@@ -230,6 +230,7 @@ CHECK = Check(
     decide=decide,
     negate=negate,
     refuted_by=refuted_by,
+    cues=r"ablat|zero|resampl|knock|remov|necess|need|essential|important|matter|crucial|critical|destroy|cost|hurt|harm|damag|impair|lower|drop|fall|reduc|caus|respons|drives?\b|depend|relies|rely|requir|key\b|suppress|without|carries",
     claimed=lambda spec: spec.components,
     problems=problems,
     doc=__doc__,

@@ -141,6 +141,7 @@ CHECK = Check(
     decide=decide,
     negate=negate,
     refuted_by=refuted_by,
+    cues=r"attend|attention|looks?\b|mass\b|pays\b|focus",
     problems=problems,
     doc=__doc__,
     examples=(

@@ -152,6 +152,7 @@ CHECK = Check(
     decide=decide,
     negate=negate,
     refuted_by=refuted_by,
+    cues=r"direct|writes?\b|attribut|DLA\b|contribut|promot|suppress|logit lens",
     problems=problems,
     doc=__doc__,
     examples=(

@@ -2,15 +2,15 @@
 
 Question: do two runs of the same script print and write the same numbers?
 Null: at least one number differs between the runs.
-Statistic: exact comparison of the numbers two runs print and write, in order; at least one number must be there to compare.
-Blind spots: same machine, same threads, same interpreter; times and dates in the output count as numbers; equal numbers may be equally typed in.
-Source: METHODS R07; checklist item RP3 (Bai et al. 2026, arXiv:2602.18458).
+Statistic: comparison, place by place and to a relative 1e-6, of what a traced and a plain run print and write; where they differ a second plain run tells chance from code that notices the tracer. At least one number must be there to compare.
+Blind spots: same machine, same threads, same interpreter; dates, running times and memory use are left out by their words and units; equal numbers may be equally typed in.
+Source: METHODS R07, X05; checklist item RP3 (Bai et al. 2026, arXiv:2602.18458).
 """
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.spec import Spec
-from pytest_mecheval.checks.worked import rerun_example
+from pytest_mecheval.checks.worked import AS_WATCHED, rerun_example
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
@@ -24,38 +24,35 @@ class DeterminismSpec(Spec):
     """What a claim that runs repeat must say before it can be checked."""
 
     entry: str
-    """Script (.py) or notebook (.ipynb), relative to the bundle."""
+    """Script (.py), notebook (.ipynb) or shell script (.sh) of the bundle, with its arguments: `run.py --n 64`."""
 
 
 def plan(spec: DeterminismSpec, _subject: Subject) -> tuple[PlanStep, ...]:
-    """The run, twice."""
-    return (ran.run_of(spec.entry), ran.run_of(spec.entry, repeat=1))
+    """The run; it comes with a plain one to compare."""
+    return (ran.run_of(spec.entry),)
 
 
-def decide(spec: DeterminismSpec, subject: Subject, evidence: Evidence) -> Decision:
+def decide(spec: DeterminismSpec, _subject: Subject, evidence: Evidence) -> Decision:
     """Equal numbers in both runs, and some to compare."""
     needed = f"two runs of {spec.entry} that end well and give the same numbers"
     if evidence.unavailable:
         return ran.not_runnable(evidence, needed)
-    runs = [evidence[step].facts for step in plan(spec, subject)]
-    for facts in runs:
-        if forgery := ran.forged(facts, needed):
-            return forgery
-        if ran.crashed(facts):
-            measured = f"{spec.entry}: {ran.ending(facts)}"
-            return Decision(Verdict.REFUTED, "does not run", measured, needed, Rung.L0)
-        if why := ran.blind(facts, "printed", "written"):
-            return Decision(Verdict.INCONCLUSIVE, "not observed", why, needed, Rung.L0)
-    first, second = ([str(number) for number in facts["numbers"]] for facts in runs)
-    if first != second:
-        other = sorted(set(first) ^ set(second))
-        shown = f": {', '.join(other[:MAX_SHOWN])}" if other else " in their order"
-        measured = f"the numbers of two runs differ{shown}"
+    facts = evidence[ran.run_of(spec.entry)].facts
+    if forgery := ran.forged(facts, needed):
+        return forgery
+    if ran.crashed(facts):
+        measured = f"{spec.entry}: {ran.ending(facts)}"
+        return Decision(Verdict.REFUTED, "does not run", measured, needed, Rung.L0)
+    watched = facts["watched"]
+    if watched["unstable"]:
+        measured = f"two runs differ: {'; '.join(map(str, watched['unstable'][:MAX_SHOWN]))}"
         return Decision(Verdict.REFUTED, "another number", measured, needed, Rung.L0)
-    if not first:
+    if why := ran.blind(facts, "printed", "written"):
+        return Decision(Verdict.INCONCLUSIVE, "not observed", why, needed, Rung.L0)
+    if not facts["numbers"] or not watched["compared"]:
         measured = f"{spec.entry} gives no number at all"
         return Decision(Verdict.VACUOUS, "nothing to compare", measured, needed, Rung.L0)
-    measured = f"{len(first)} different numbers came out the same twice"
+    measured = f"{len(facts['numbers'])} different numbers came out the same twice"
     return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0)
 
 
@@ -67,9 +64,12 @@ def refuted_by(spec: DeterminismSpec) -> str:
 _SPEC = DeterminismSpec(entry="run.py")
 
 
-def _worked(title: str, verdict: Verdict, first: list[str], second: list[str]) -> Example:
-    return rerun_example(title, _SPEC, plan, verdict, {"numbers": first}, {"numbers": second})
+def _worked(title: str, verdict: Verdict, **facts: object) -> Example:
+    return rerun_example(title, _SPEC, plan, verdict, {"numbers": ["0.914", "2.49"], **facts})
 
+
+_UNSTABLE = {**AS_WATCHED, "unstable": ["stdout, token 2: 0.914, then 0.908"]}
+_OTHERWISE = {**AS_WATCHED, "differences": ["stdout, token 2: 0.914 traced, 0.871 plain"]}
 
 CHECK = Check(
     kind="determinism",
@@ -80,13 +80,16 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"reproduc|determinis|seed|same\b|repeat|identical|exact|every run|again",
     needs_model=False,
     functional=False,
     doc=__doc__,
     examples=(
-        _worked("the same twice", Verdict.SUPPORTED, ["0.914", "2.49"], ["0.914", "2.49"]),
-        _worked("unseeded", Verdict.REFUTED, ["0.914"], ["0.908"]),
-        _worked("another order", Verdict.REFUTED, ["1.0", "2.0"], ["2.0", "1.0"]),
-        _worked("no numbers", Verdict.VACUOUS, [], []),
+        _worked("the same twice", Verdict.SUPPORTED),
+        _worked("unseeded", Verdict.REFUTED, watched=_UNSTABLE),
+        _worked("another number when nobody watches", Verdict.REFUTED, watched=_OTHERWISE),
+        _worked("it crashes", Verdict.REFUTED, exit_code=1),
+        _worked("not all was seen", Verdict.INCONCLUSIVE, truncated=["printed"]),
+        _worked("no numbers", Verdict.VACUOUS, numbers=[]),
     ),
 )

@@ -245,6 +245,7 @@ CHECK = Check(
     decide=decide,
     negate=negate,
     refuted_by=refuted_by,
+    cues=r"alone|circuit|keep|faithful|recover|suffic|only\b|enough|pair\b|together|retain|preserv",
     claimed=lambda spec: spec.components,
     problems=problems,
     doc=__doc__,

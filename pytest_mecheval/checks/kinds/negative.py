@@ -177,6 +177,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"hardly|barely|scarcely|less than|at most|no\b|not\b|nor\b|never|nothing|none|neither|unchanged|inert|negligible|irrelevant|redundant|without effect|leaves?\b|does ?n.t|is ?n.t|keeps?\b",
     problems=problems,
     doc=__doc__,
     examples=(

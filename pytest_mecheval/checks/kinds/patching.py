@@ -161,6 +161,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"patch|into\b|swap|restor|recover|destroy|mov(?:e|ing)|interchang|counterfactual|gap\b|through\b|seen\b|compos|necess|suffic|caus",
     claimed=lambda spec: spec.components,
     problems=problems,
     doc=__doc__,

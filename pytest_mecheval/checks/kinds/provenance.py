@@ -2,23 +2,29 @@
 
 Question: does a run of the script, on a copy without stored results, print or write the stated number?
 Null: no number of the run rounds to the stated one.
-Statistic: exact matching at the precision written, over every number the run printed or wrote.
-Blind spots: testimony, not measurement: a script can print a typed-in number; nothing is said about whether the number is right.
+Statistic: exact matching at the precision written, over every number the run printed or wrote; a literal in the code (three or more significant digits, no configuration) that equals the number is named in a note.
+Blind spots: testimony, not measurement: a script can print a typed-in number (flagged when it stands in the code as such, decided by `hard_coded`); nothing is said about whether the number is right.
 Source: METHODS R01, R05.
 """
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from pytest_mecheval.bundle.code_units import MIN_DIGITS, significant_digits
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.spec import Spec, stated_number
 from pytest_mecheval.checks.worked import rerun_example
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
+from pytest_mecheval.stats.rounding import Stated
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
-from pytest_mecheval.wire import PlanStep
+from pytest_mecheval.wire import Code, PlanStep
+
+MAX_PLACES = 3
+"""Typed-in places named in the note."""
 
 
 class ProvenanceSpec(Spec):
@@ -31,8 +37,8 @@ class ProvenanceSpec(Spec):
 
 
 def plan(spec: ProvenanceSpec, _subject: Subject) -> tuple[PlanStep, ...]:
-    """One run."""
-    return (ran.run_of(spec.entry),)
+    """One run, and the code in which the number may stand typed in."""
+    return (ran.run_of(spec.entry), ran.step_for(Code()))
 
 
 def decide(spec: ProvenanceSpec, _subject: Subject, evidence: Evidence) -> Decision:
@@ -47,7 +53,8 @@ def decide(spec: ProvenanceSpec, _subject: Subject, evidence: Evidence) -> Decis
     found = ran.gives(facts, spec.number)
     if found:
         measured = f"{spec.entry} gave {found[0]}, stated {spec.number}"
-        return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0)
+        notes = _typed_in(spec.number, evidence[ran.step_for(Code())].facts["literals"])
+        return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0, notes=notes)
     measured = f"none of {len(numbers)} numbers of {spec.entry} rounds to {spec.number}"
     if ran.crashed(facts):
         measured = f"{measured}; {ran.ending(facts)}"
@@ -55,6 +62,21 @@ def decide(spec: ProvenanceSpec, _subject: Subject, evidence: Evidence) -> Decis
     if why := ran.blind(facts, "printed", "written"):
         return Decision(Verdict.INCONCLUSIVE, "not observed", f"{measured}; {why}", needed, Rung.L0)
     return Decision(Verdict.REFUTED, "nobody computed it", measured, needed, Rung.L0)
+
+
+def _typed_in(number: str, literals: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """R05: places where the code holds the very number; a flag for the reader, not a verdict."""
+    stated = Stated(number)
+    if significant_digits(number) < MIN_DIGITS:
+        return ()
+    places = [
+        str(one["place"])
+        for one in literals
+        for value in (abs(float(one["number"])) * (-1 if stated.value < 0 else 1),)
+        if stated.matches(value) or (stated.percent and stated.matches(value / ran.PERCENT))
+    ]
+    shown = ", ".join(places[:MAX_PLACES])
+    return (f"the code holds a literal that rounds to {number} at {shown}",) if places else ()
 
 
 def refuted_by(spec: ProvenanceSpec) -> str:
@@ -66,7 +88,7 @@ _SPEC = ProvenanceSpec(entry="run.py", number="0.914")
 
 
 def _worked(title: str, verdict: Verdict, **facts: object) -> Example:
-    return rerun_example(title, _SPEC, plan, verdict, facts)
+    return rerun_example(title, _SPEC, plan, verdict, facts, {"literals": []})
 
 
 CHECK = Check(

@@ -173,6 +173,7 @@ CHECK = Check(
     decide=decide,
     negate=negate,
     refuted_by=refuted_by,
+    cues=r"rank|order|first|most\b|than\b|before\b|after\b|above\b|strong|larg|biggest|greatest|top\b|least\b|best\b|worst",
     # Only the first is said to matter; the rest of an order is what it is compared with.
     claimed=lambda spec: spec.order[:1],
     problems=problems,

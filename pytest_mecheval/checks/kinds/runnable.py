@@ -21,7 +21,7 @@ class RunnableSpec(Spec):
     """What a claim that code runs must say before it can be checked."""
 
     entry: str
-    """Script (.py) or notebook (.ipynb), relative to the bundle."""
+    """Script (.py), notebook (.ipynb) or shell script (.sh) of the bundle, with its arguments: `run.py --n 64`."""
 
 
 def plan(spec: RunnableSpec, _subject: Subject) -> tuple[PlanStep, ...]:
@@ -64,6 +64,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"run|reproduc|execut|script|complet|works?\b",
     needs_model=False,
     functional=False,
     doc=__doc__,

@@ -130,6 +130,7 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
+    cues=r"nodes?\b|circuit|budget|dimension|lists?\b|writ|components?\b",
     needs_model=False,
     functional=False,
     doc=__doc__,

@@ -60,13 +60,8 @@ class Activations:
         """Keep one projection, shape (batch, slots ...)."""
         if projected.dim() == 0:
             return
-        over_batch = None
-        rows = projected
-        if projected.numel() > FULL_SLOTS:
-            over_batch = projected.mean(0)
-            rows = projected[:ROWS_KEPT].clone()
-        size = rows.numel() * 4
-        seen = Seen(forward, rows, projected.shape[0], over_batch)
+        seen = _seen(forward, projected)
+        size = seen.rows.numel() * 4
         first = self._first.setdefault(site, [])
         if first and first[-1].forward == forward:
             return
@@ -103,6 +98,9 @@ class Activations:
         if before.dim() == 0:
             return None
         known = [seen for seen in known if seen.forward != forward]
+        own = _seen(
+            forward, before
+        )  # of the whole batch: a mean over its first rows is another mean
         before, after = before[:ROWS_KEPT], after[:ROWS_KEPT]
         gap = (after - before).abs()
         probe = int(gap.argmax())
@@ -110,7 +108,6 @@ class Activations:
         target = float(after.reshape(-1)[probe])
         scale = max(abs(target), float(gap.reshape(-1)[probe]))
         changed = gap > RELATIVE * scale
-        own = Seen(forward, before, before.shape[0])
         for seen in known:
             if seen.rows.shape[1:] != after.shape[1:]:
                 continue
@@ -191,6 +188,13 @@ class Activations:
         # Of a batch of which only some rows are remembered, only that share can be found again.
         expected = len(rows) * min(1.0, flat.shape[0] / max(1, seen.batch))
         return matched >= max(1.0, expected / 2)
+
+
+def _seen(forward: int, projected: Tensor) -> Seen:
+    """A projection, shape (batch, slots ...), as it is kept: whole when small, else some rows and the mean."""
+    if projected.numel() <= FULL_SLOTS:
+        return Seen(forward, projected, projected.shape[0])
+    return Seen(forward, projected[:ROWS_KEPT].clone(), projected.shape[0], projected.mean(0))
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -11,10 +11,12 @@ import torch
 
 from .activations import Activations
 from .audit import Audit
+from .built import Built
 from .forwards import Forwards
 from .hooks import Hooks, _dressed
 from .imports import AfterImport
 from .loads import Loads
+from .poison import Poison
 from .state import Recorder
 from .weights import Models
 
@@ -48,11 +50,18 @@ class TorchPart:
         self._imports = imports
         self._audit = audit
         self.activations = Activations()
-        self.hooks = Hooks(recorder, self.activations)
+        poison = (
+            Poison(recorder, options.poison, options.poison_site, options.sham_seed)
+            if options.poison != "none"
+            else None
+        )
+        self.hooks = Hooks(recorder, self.activations, poison)
         self.models = Models(recorder)
-        self.forwards = Forwards(recorder, self.models, self.hooks)
         self.loads = Loads(recorder, self.models, options.sham, options.sham_seed)
-        self._sham = options.sham
+        self.built = Built(recorder, self.models, self.loads) if options.sham != "none" else None
+        self.forwards = Forwards(
+            recorder, self.models, self.hooks, self.built.before if self.built else None
+        )
 
     def attach(self, module: ModuleType) -> None:
         """Wrap torch now and the libraries above it when they are imported."""
@@ -148,6 +157,8 @@ class TorchPart:
 
     def finish(self) -> None:
         """Closing rows about hooks, models and the sham."""
+        if self.built is not None:
+            self.built.finish()
         totals = self.hooks.totals()
         for start in range(0, len(totals), MAX_TOTALS_PER_ROW):
             self._recorder.ledger.add("totals", hooks=totals[start : start + MAX_TOTALS_PER_ROW])

@@ -83,8 +83,7 @@ def describe(
     count = int(torch.count_nonzero(changed))
     if count == 0:
         return {"share": 0.0}
-    norm = float(old.norm())
-    length = float(delta.norm())
+    norm, length = (float(torch.linalg.vector_norm(one)) for one in (old, delta))
     share = count / changed.numel() * (len(hit) / rows if old.shape[0] < rows else 1.0)
     found: dict[str, Any] = {
         "kind": "other",
@@ -120,12 +119,14 @@ def extent(changed: Tensor, moved: Tensor, heads: int, site: str) -> dict[str, s
     elif rank == 3:
         positions = moved.any(0)
         found["positions"] = _shown(positions.any(1) if positions.dim() > 1 else positions)
-        columns = changed.flatten(0, 1).any(0)
+        columns = changed.flatten(0, 1).any(0).tolist()
         width = changed.shape[2]
         if heads > 1 and width % heads == 0 and width > heads:
             key = "heads" if _reads_heads(site) else "blocks"
-            found[key] = _shown(columns.view(heads, width // heads).any(1))
-        found["columns"] = _shown(columns)
+            size = width // heads
+            blocks = [any(columns[start : start + size]) for start in range(0, width, size)]
+            found[key] = _listed(blocks)
+        found["columns"] = _listed(columns)
     elif rank == 2:
         found["columns"] = _shown(changed.any(0))
     return found
@@ -152,9 +153,12 @@ def _reads_heads(site: str) -> bool:
 
 
 def _shown(hit: Tensor) -> str:
-    if bool(hit.all()):
-        return "all"
-    return ranges(hit.nonzero()[:, 0].tolist())
+    # One call into torch instead of three: a row of flags is short.
+    return _listed(hit.tolist())
+
+
+def _listed(flags: list[bool]) -> str:
+    return "all" if all(flags) else ranges([index for index, flag in enumerate(flags) if flag])
 
 
 def written(old: Tensor, new: Tensor, changed: Tensor, delta: Tensor) -> dict[str, Any]:
@@ -163,9 +167,10 @@ def written(old: Tensor, new: Tensor, changed: Tensor, delta: Tensor) -> dict[st
     `constant` is the same for every row of the batch, `added` is the same difference for every row;
     a batch of one row shows neither, unless all written numbers are one number.
     """
-    values = new[changed]
-    if not bool(values.any()):
+    # Picking elements by a mask costs as much as all the rest, and most edits write zeros.
+    if not bool((changed & (new != 0)).any()):
         return {"kind": "zero"}
+    values = new[changed]
     if not bool(values.isfinite().all()):
         return {"kind": "other", "finite": False}
     scale = max(float(values.abs().max()), 1e-30)

@@ -108,7 +108,7 @@ def vector(size: int, device: torch.device) -> Tensor:
     key = (size, -1 if device.type == "cpu" else device.index or 0)
     found = _PROJECTIONS.get(key)
     if found is None:
-        generator = torch.Generator(device="cpu").manual_seed(_SEED + size)
+        generator = torch._C.Generator(device="cpu").manual_seed(_SEED + size)
         with torch.inference_mode(False):
             found = torch.randn(size, generator=generator, dtype=torch.float32, device="cpu")
             found = found.to(device)

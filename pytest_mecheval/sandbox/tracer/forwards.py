@@ -26,12 +26,23 @@ INPUT_NAMES = ("input_ids", "inputs_embeds", "tokens", "input", "x", "idx")
 
 
 class Forwards:
-    """Watches `Module.__call__` and the `forward` of classes that call it directly."""
+    """Watches `Module.__call__` and the `forward` of classes that call it directly.
 
-    def __init__(self, recorder: Recorder, models: Models, hooks: Hooks) -> None:
+    Args:
+        before: told about every root call's module before anything is recorded about it.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        models: Models,
+        hooks: Hooks,
+        before: Callable[[Any], None] | None = None,
+    ) -> None:
         self._recorder = recorder
         self._models = models
         self._hooks = hooks
+        self._before = before
         self._batches: dict[str, int] = {}
         self.cpu = 0.0
         """CPU seconds inside observed forwards."""
@@ -73,6 +84,8 @@ class Forwards:
         if not recorder.ledger.enabled:
             return original(module, *args, **kwargs)
         try:
+            if self._before is not None:
+                self._before(module)
             model = self._models.of(module)
         except Exception as error:  # noqa: BLE001 - observing must not break the run
             recorder.fault("before a forward", error)

@@ -5,6 +5,7 @@ would see the value as it was. Version counters and identities are not asked: in
 none, read-only caching hooks of transformer_lens return new tensors, and `.data` writes leave no trace.
 """
 
+import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from .activations import Activations, same_values
 from .effects import describe, whole
 from .fingerprints import projection, tensors_in
 from .places import code_of, user_callback
+from .poison import Poison
 from .state import Forward, Recorder
 
 MAX_COPIED_BYTES = 512 * 2**20
@@ -29,8 +31,9 @@ COPY_KINDS = {"copy": "copy", "permuted": "permuted", "mean": "mean", "mean_all"
 PLUMBING = ("transformer_lens.model_bridge.", "accelerate.hooks")
 """Modules whose own hooks are part of the forward; hooks of users never come from here."""
 TRUSTED_READS, VALUE_CHECK_EVERY = 8, 8
-"""A callback that only read this often is compared by value every eighth time; in between the version
-counter is asked, which in-place writes except through `.data` or numpy advance."""
+"""A callback that left its input alone this often, be it that it only read or that it returned another
+tensor, has the input compared by value every eighth time; in between the version counter is asked, which
+in-place writes except through `.data` or numpy advance."""
 MARK = "_observed"
 """Attribute of our wrappers."""
 READ, RETURNS, IN_PLACE = "read", "returns", "in place"
@@ -46,9 +49,11 @@ class Hook:
     registered: int = 0
     called: int = 0
     edited: int = 0
+    handed_back: int = 0
+    """Calls that returned a value which changed nothing: what an edit that does nothing looks like."""
     site: str = ""
     streak: int = 0
-    """Calls in a row that changed nothing."""
+    """Calls in a row that left what they were given as it was."""
 
 
 @dataclass
@@ -62,9 +67,12 @@ class _Before:
 class Hooks:
     """Wraps torch's hook registration; one per process."""
 
-    def __init__(self, recorder: Recorder, activations: Activations) -> None:
+    def __init__(
+        self, recorder: Recorder, activations: Activations, poison: Poison | None = None
+    ) -> None:
         self._recorder = recorder
         self._activations = activations
+        self._poison = poison
         self._by_key: dict[Any, Hook] = {}
         self._habits: dict[CodeType, str] = {}
         self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -197,7 +205,7 @@ class Hooks:
                 return callback(*args, **kwargs)
             result = callback(*args, **kwargs)
             try:
-                self._after(hook, module, before, result, code, forward)
+                return self._after(hook, module, before, result, code, forward)
             except Exception as error:  # noqa: BLE001 - observing must not break the run
                 recorder.fault("after a hook", error)
             return result
@@ -230,7 +238,7 @@ class Hooks:
         for tensor in tensors:
             size = tensor.numel()
             # A function that only read so far is checked by projection; one slip and it is copied for.
-            copied = habit in (None, IN_PLACE) and (
+            copied = (habit in (None, IN_PLACE) or self._poison is not None) and (
                 size * tensor.element_size() <= MAX_COPIED_BYTES
             )
             before.copies.append(whole(tensor) if copied else None)
@@ -246,7 +254,7 @@ class Hooks:
         result: Any,
         code: CodeType | None,
         forward: Forward | None,
-    ) -> None:
+    ) -> Any:
         if not hook.site and module is not None:
             hook.site = self._site(hook, module)
             self._recorder.ledger.add("site", hook=hook.id, site=hook.site)
@@ -271,12 +279,16 @@ class Hooks:
                 habit = RETURNS if returned else IN_PLACE
                 base = copy if copy is not None else (old if intact else None)
                 self._edit(hook, module, key, base, new, seen, now, forward, returned)
+                if self._poison is not None and base is not None and self._poison.wants(key):
+                    result = self._poison.poisoned(base, new, result)
             self._activations.remember(key, number, seen)
-        hook.streak = hook.streak + 1 if habit == READ else 0
+        hook.streak = hook.streak + 1 if habit != IN_PLACE else 0
+        hook.handed_back += habit == READ and result is not None
         if code is not None and self._habits.get(code) not in (habit, IN_PLACE):
             self._habits[code] = habit
         if habit == READ and forward is not None and len(forward.reads) < MAX_READS_LISTED:
             forward.reads.append(hook.id)
+        return result
 
     def _intact(
         self,
@@ -309,7 +321,8 @@ class Hooks:
             found["approximate"] = True
         else:
             moved = seen != now if seen.shape == now.shape else None
-            if moved is not None and bool(seen.isnan().any()):
+            # The sum is NaN when any number is, and one pass cheaper than asking each.
+            if moved is not None and math.isnan(float(seen.sum())):
                 moved = None  # NaN differs from itself; the elements are asked instead
             found = describe(_converted(module, old), _converted(module, new), heads, site, moved)
         if found["share"] == 0.0:
@@ -339,7 +352,7 @@ class Hooks:
         )
 
     def totals(self) -> list[list[Any]]:
-        """[hook id, registrations, calls, edits] of every hook, for the closing rows."""
+        """[id, registrations, calls, edits, handed back] of every hook, for the closing rows."""
         for hook in self._by_key.values():
             if not hook.site and hook.module is not None:
                 module = hook.module()
@@ -347,7 +360,10 @@ class Hooks:
                     hook.site = self._site(hook, module)
                     if hook.site:
                         self._recorder.ledger.add("site", hook=hook.id, site=hook.site)
-        return [[one.id, one.registered, one.called, one.edited] for one in self._by_key.values()]
+        return [
+            [one.id, one.registered, one.called, one.edited, one.handed_back]
+            for one in self._by_key.values()
+        ]
 
 
 def _equal(seen: Tensor, now: Tensor, before: Tensor, after: Tensor) -> bool:

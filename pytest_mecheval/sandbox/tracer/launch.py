@@ -2,6 +2,8 @@
 
 import argparse
 import atexit
+import importlib
+import json
 import os
 import platform
 import random
@@ -21,6 +23,10 @@ from .state import Recorder
 from .streams import Recording
 
 SHAMS = ("none", "headperm", "shuffle")
+POISONS = ("none", "finite", "nan")
+REQUEST = "--request"
+"""A file with the options: it is removed before the bundle's code starts, so a command line, which any
+process can read about itself, does not tell a real run from a sham."""
 FAILED = 1
 UNUSABLE = 2
 
@@ -58,6 +64,7 @@ class Session:
             sham=options.sham,
             sham_seed=options.sham_seed,
             seed_shift=options.seed_shift,
+            poison=options.poison,
             rng=f"{hash(random.getstate()[1]) & 0xFFFFFFFF:08x}",
         )
         sys.stdout, sys.stderr = self.streams
@@ -71,6 +78,12 @@ class Session:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
         self._watch_exit()
+
+    def stay_away(self) -> None:
+        """Watch nothing: no wrapper, no listener, no module of ours to be found by name."""
+        self.ledger.enabled = False
+        for name in [one for one in sys.modules if one.split(".")[0] == __package__]:
+            del sys.modules[name]
 
     def _forked(self) -> None:
         # Two processes must not continue one chain; the fork itself is on record.
@@ -106,10 +119,15 @@ class Session:
         """Run the entry point; the exit code of the process."""
         path = os.path.abspath(self.options.script)  # noqa: PTH100
         sys.argv = [self.options.script, *self.options.arguments]
-        sys.path.insert(0, os.path.dirname(path))  # noqa: PTH120
+        package = self.options.package
+        sys.path[:0] = [
+            os.getcwd() if package is not None else os.path.dirname(path),  # noqa: PTH109, PTH120
+            *self.options.search,
+        ]
         main = ModuleType("__main__")
         main.__file__ = path
         main.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
+        main.__package__ = package
         sys.modules["__main__"] = main
         if path.endswith(".ipynb"):
             return self._notebook(path, main)
@@ -117,14 +135,18 @@ class Session:
 
     def _script(self, path: str, main: ModuleType) -> int:
         try:
+            if self.options.output:
+                _redirect(self.options.output, appended=self.options.append)
             with open(path, "rb") as stream:  # noqa: PTH123
                 source = stream.read()
         except OSError as error:
             self.status, self.detail = "error", f"{type(error).__name__}: {error.strerror}"
-            sys.stderr.write(f"{self.options.script}: cannot be read: {error.strerror}\n")
+            sys.stderr.write(f"{error.filename}: cannot be opened: {error.strerror}\n")
             return UNUSABLE
         try:
             code: CodeType = compile(source, path, "exec", dont_inherit=True)
+            if self.options.package:
+                importlib.import_module(self.options.package)  # as `python -m` does
             exec(code, main.__dict__)  # noqa: S102 - running the bundle's script is the task
         except SystemExit as error:
             self.status, self.detail = "exit", _exit_text(error)
@@ -183,6 +205,14 @@ class Session:
         self.ledger.enabled = False
 
 
+def _redirect(name: str, *, appended: bool) -> None:
+    """Let everything this process prints go to a file, as `> name` or `>> name` in a shell."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if appended else os.O_TRUNC)
+    handle = os.open(name, flags, 0o644)
+    os.dup2(handle, 1)
+    os.close(handle)
+
+
 def _exit_text(error: SystemExit) -> str:
     return f"code {error.code}"[:200]
 
@@ -202,8 +232,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=0,
         help="added to every seed the bundle sets",
     )
+    parser.add_argument("--poison", choices=POISONS, default="none", help="in what hooks write")
+    parser.add_argument("--poison-site", action="append", default=[], help="only there")
+    parser.add_argument("--plain", action="store_true", help="run a notebook and watch nothing")
     parser.add_argument("--max-bytes", type=int, default=MAX_LEDGER_BYTES, help="ledger size limit")
+    parser.add_argument("--package", help="started as `python -m`: the package of the module")
+    parser.add_argument(
+        "--search", action="append", default=[], help="folder on PYTHONPATH; may be repeated"
+    )
+    parser.add_argument("--output", default="", help="file that standard output goes to")
+    parser.add_argument("--append", action="store_true", help="continue the output file")
     parser.add_argument("--stop-on-error", action="store_true", help="stop at a failing cell")
+    if arguments[:1] == [REQUEST]:
+        arguments = _requested(arguments[1])
     if "--" not in arguments:
         parser.error("-- and the script are missing")
     cut = arguments.index("--")
@@ -214,10 +255,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _requested(path: str) -> list[str]:
+    with open(path, encoding="utf-8") as stream:  # noqa: PTH123
+        found: list[str] = json.load(stream)
+    os.unlink(path)  # noqa: PTH108
+    return found
+
+
 def main(arguments: list[str]) -> None:
     """Run and exit with the entry point's code."""
     session = Session(parse(arguments))
-    session.start()
+    if session.options.plain:
+        session.stay_away()
+    else:
+        session.start()
     code = session.run()
     if code:
         sys.exit(code)

@@ -244,6 +244,11 @@ class Loads:
             calls=self._recorder.places.stack(),
         )
 
+    def take_back(self, source: str, reason: str) -> None:
+        """Record that shams of this source did not last."""
+        self.applied = 0
+        self._report(Applied("undone", reason=reason), source)
+
     def _known_heads(self, path: str) -> tuple[int, int]:
         """Heads and key-value groups: from the configuration beside the file, else the last model built."""
         try:
@@ -279,13 +284,14 @@ class Loads:
             return
         self.loads += 1
         if self._sham != "none":
-            self._sham_module(model, heads, groups_in(config), _path(source))
+            self.sham_module(model, heads, groups_in(config), _path(source))
 
     def _content(self, model: Any) -> dict[str, Any]:
         hashes = [(name, content_hash(p)) for name, p in named_parameters(model)]
         return {"content": combined(hashes), "count": len(hashes)}
 
-    def _sham_module(self, model: Any, heads: int, groups: int, source: str) -> None:
+    def sham_module(self, model: Any, heads: int, groups: int, source: str) -> bool:
+        """Change a model's weights in place, recorded; True when something was changed."""
         state = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
         if self._sham == "shuffle":
             changed, report = shuffle(state, self._seed)
@@ -299,6 +305,7 @@ class Loads:
                         seen.add(tensor.data_ptr())  # tied weights are changed once
                         tensor.copy_(changed[name])
         self._report(report, source)
+        return not report.reason
 
     def _late_sham(self, module: Any, state: Any) -> Any:
         """Permute heads of weights whose head count was unknown when they were read."""

@@ -221,7 +221,7 @@ def reordered(tensor: Tensor, part: Part, order: list[int]) -> Tensor | None:
 def shuffle(tensors: Mapping[str, Tensor], seed: int) -> tuple[dict[str, Tensor], Applied]:
     """Every matrix with its entries in random order: same distribution, no function left."""
     report = Applied("shuffle")
-    generator = torch.Generator(device="cpu").manual_seed(seed)
+    generator = torch._C.Generator(device="cpu").manual_seed(seed)
     changed = dict(tensors)
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or tensor.dim() < MIN_SHUFFLED_RANK:

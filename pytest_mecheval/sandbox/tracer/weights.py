@@ -72,6 +72,8 @@ class Models:
         self._by_module: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._changes = 0
         self.optimizer_steps = 0
+        self.rewritten = 0
+        """Times that more than half of a model's parameters changed: training, or another load."""
         self._steps_seen = 0
         self.causes: list[str] = []
         """Calls since the last forward that may explain a change: `load_state_dict file:line`."""
@@ -145,6 +147,19 @@ class Models:
         self.causes.clear()
         model.last_forward = forward
 
+    def refresh(self, module: Any) -> None:
+        """Take a known model's parameters as they are now: what changed them was not the bundle."""
+        known = self._recorder.names.get(module)
+        if known is None:
+            return
+        model = self._models[known[0]]
+        for watched in model.parameters:
+            parameter = watched.reference()
+            if parameter is not None:
+                watched.__dict__.update(self._watch(watched.name, parameter).__dict__)
+        hashes = [(w.name, content_hash(w.reference())) for w in model.parameters]  # type: ignore[arg-type]
+        model.content = combined(hashes)
+
     def _differs(self, watched: Watched) -> bool:
         parameter = watched.reference()
         if parameter is None:
@@ -174,6 +189,7 @@ class Models:
         if not really:
             return  # moved in memory, same values
         self._changes += 1
+        self.rewritten += 2 * len(really) > len(model.parameters)
         stepped = self.optimizer_steps > self._steps_seen
         self._steps_seen = self.optimizer_steps
         if self._changes > MAX_CHANGE_ROWS:

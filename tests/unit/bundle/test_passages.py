@@ -161,3 +161,13 @@ def test_hostile_lines_take_linear_time(segmented, text):
     start = time.perf_counter()
     segmented(text)
     assert time.perf_counter() - start < 10
+
+
+def test_a_component_or_file_begins_a_sentence_in_small_letters(segmented):
+    text = "It costs 5 nats.\na1.h7 is necessary. m1 too. run.py shows it. e.g. on new names.\n"
+    assert [found for _, _, found in segmented(text)] == [
+        "It costs 5 nats.",
+        "a1.h7 is necessary.",
+        "m1 too.",
+        "run.py shows it. e.g. on new names.",
+    ]

@@ -73,6 +73,7 @@ def options(**changes) -> Namespace:
         "mecheval_evidence": "ev",
         "mecheval_salt": "",
         "mecheval_sandbox": "auto",
+        "mecheval_environment": "auto",
         "mecheval_frozen": False,
         "mecheval_inconclusive": "fail",
         "mecheval_jobs": 1,

@@ -1,5 +1,6 @@
 """The final table, as a terminal of a given width shows it."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -109,3 +110,12 @@ def test_a_bundle_without_claims() -> None:
     lines = lines_of(BundleReport("empty", "", "", "", "s", ()))
     assert lines[0] == "mecheval: empty (no claims)"
     assert "coverage          0 of 0 stated findings tested" in lines
+
+
+def test_notes_about_the_bundle_are_shown_and_bounded(report):
+    lines = []
+    notes = tuple(f"logs/a.md:{number}: hidden characters" for number in range(9))
+    write_summary(dataclasses.replace(report, notes=notes), lines.append)
+    shown = [line for line in lines if line.startswith("note ")]
+    assert len(shown) == 7
+    assert "3 more in decisions.json" in shown[-1]

@@ -76,6 +76,43 @@ def test_a_hook_that_changes_nothing_is_a_read(facts_of):
     assert [row["site"].split(".")[0] for row in facts["reads"]] == ["lower"]
 
 
+def test_the_mean_of_a_large_batch_is_a_mean(facts_of):
+    facts = facts_of(
+        MODEL.replace("torch.arange(64.0)", "torch.rand(800)").replace("(16, 4)", "(200, 4)")
+        + "def mean(module, args, output):\n    return output.mean(0, keepdim=True).expand_as(output)\n"
+        + "model.lower.register_forward_hook(mean)\nmodel(prompts)\n"
+    )
+    assert [(row["kind"], row["prompts"]) for row in facts["edits"]] == [("mean", 200)]
+
+
+def test_where_weights_came_from_is_told(facts_of):
+    facts = facts_of(
+        MODEL
+        + "torch.save(model.state_dict(), 'a.pt')\nmodel.load_state_dict(torch.load('a.pt'))\n"
+    )
+    assert facts["loads"] == [{"source": "a.pt", "place": "run.py:17"}]
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(facts_of, tmp_path, monkeypatch):
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(rooms))
+    left, foreign = rooms / "mecheval-left", rooms / "foreign"
+    for folder in (left, foreign):
+        (folder / "scratch").mkdir(parents=True)
+    facts_of("print(1)")
+    (record,) = (tmp_path / "store").glob("??/*.json")
+    note = record.with_suffix(".workshop")
+    assert not note.exists()
+    for name in ("mecheval-left", "foreign", "../store"):
+        record.unlink()
+        note.write_text(name)
+        facts_of("print(1)")
+    assert [folder.name for folder in rooms.iterdir()] == ["foreign"]
+    assert record.exists()
+    assert not note.exists()
+
+
 def test_stored_results_are_gone_before_the_run(facts_of):
     facts = facts_of("import pathlib\nprint(sorted(map(str, pathlib.Path('results').iterdir())))\n")
     assert facts["exit_code"] == 0
@@ -124,11 +161,11 @@ def test_one_run_however_many_ask(bundle, tmp_path):
 
 
 def test_what_cannot_be_run_is_said_plainly(bundle, tmp_path):
-    (bundle / "run_all.sh").write_text("echo")
+    (bundle / "plan.md").write_text("# Plan")
     with pytest.raises(
-        SubjectError, match=r"run_all\.sh: cannot be run \(allowed: \.py, \.ipynb\)"
+        SubjectError, match=r"plan\.md: cannot be run \(allowed: \.py, \.ipynb, \.sh\)"
     ):
-        rerun(script(bundle, "run_all.sh"), tmp_path / "store")
+        rerun(script(bundle, "plan.md"), tmp_path / "store")
     with pytest.raises(SubjectError, match=r"missing\.py"):
         rerun(script(bundle, "missing.py"), tmp_path / "store")
     (bundle / "link.py").symlink_to("/etc/hostname")
@@ -167,3 +204,70 @@ def test_shuffled_weights_change_what_is_computed_and_nothing_typed(bundle, tmp_
     sham = rerun(script(bundle, "run.py", sham="shuffle"), tmp_path / "store").facts
     assert (real["sham_applied"], sham["sham_applied"]) == (False, True)
     assert set(real["numbers"]) & set(sham["numbers"]) == {"0.8642"}
+
+
+ABLATION = (
+    "def zero(module, args, output):\n    return torch.zeros_like(output)\n"
+    "clean = model(prompts).abs().mean()\n"
+    "handle = model.lower.register_forward_hook(zero)\nablated = model(prompts).abs().mean()\n"
+    "handle.remove()\n"
+)
+WATCHED = "watched = hasattr(torch.nn.Module.register_forward_hook, '__wrapped__')\n"
+
+
+def test_a_script_that_looks_for_the_tracer_gives_itself_away(facts_of):
+    facts = facts_of(MODEL + WATCHED + "print('drop', 1.25 if watched else 3.5)\n")
+    assert "1.25 traced, 3.5 plain" in facts["watched"]["differences"][0]
+
+
+def test_a_script_that_does_the_same_is_left_alone(facts_of):
+    facts = facts_of(
+        MODEL + ABLATION + "import os, time\nprint('drop', (clean - ablated).item())\n"
+        "print(os.getcwd(), object(), 'took', time.perf_counter(), 's')\n"
+    )
+    assert facts["watched"]["differences"] == []
+    assert facts["watched"]["unstable_numbers"] == []
+    assert facts["watched"]["compared"] > 5
+
+
+def test_numbers_that_never_repeat_are_no_difference(facts_of):
+    facts = facts_of("import random\nprint('fixed', 0.25, 'drawn', random.random())\n")
+    drawn = facts["sequence"][1]
+    assert facts["watched"]["differences"] == []
+    assert facts["watched"]["unstable_numbers"] == [drawn]
+
+
+def test_poison_moves_what_is_computed_from_the_edit_and_nothing_else(bundle, tmp_path):
+    (bundle / "run.py").write_text(
+        MODEL + ABLATION + "print(f'{clean.item():.4f} {ablated.item():.4f}')\n"
+    )
+    real, finite, nan, elsewhere = (
+        rerun(script(bundle, "run.py", **how), tmp_path / "store").facts
+        for how in (
+            {},
+            {"poison": "finite"},
+            {"poison": "nan"},
+            {"poison": "finite", "poison_sites": ("upper",)},
+        )
+    )
+    assert finite["sequence"][0] == real["sequence"][0]
+    assert finite["sequence"][1] != real["sequence"][1]
+    assert (finite["poisoned"], nan["poisoned"], elsewhere["poisoned"]) == (1, 1, 0)
+    assert nan["edited_outputs"] != real["edited_outputs"] == elsewhere["edited_outputs"]
+    assert elsewhere["sequence"] == real["sequence"]
+
+
+def test_other_seeds_and_arguments_reach_the_script(bundle, tmp_path):
+    (bundle / "run.py").write_text(
+        MODEL
+        + "import sys\nx = torch.randn(int(sys.argv[1]) if sys.argv[1:] else 8, 4)\nprint(len(x))\n"
+        + "model(x)\n"
+    )
+    real, seeded, half = (
+        rerun(script(bundle, entry, **how), tmp_path / "store").facts
+        for entry, how in (("run.py", {}), ("run.py", {"seed_shift": 1000}), ("run.py 4", {}))
+    )
+    assert real["inputs_digest"] != seeded["inputs_digest"]
+    assert (real["prompts"], seeded["prompts"], half["prompts"]) == (8, 8, 4)
+    assert "watched" in real
+    assert "watched" not in seeded

@@ -42,10 +42,41 @@ def test_rounding_is_no_difference_but_more_is() -> None:
 
 
 def test_unstable_tokens_are_left_out_and_counted() -> None:
-    plain, again = output("time 1.25 acc 0.5"), output("time 1.75 acc 0.5")
-    found = differential(output("time 3.0 acc 0.5"), plain, again=again)
+    plain, again = output("loss 1.25 acc 0.5"), output("loss 1.75 acc 0.5")
+    found = differential(output("loss 3.0 acc 0.5"), plain, again=again)
     assert (found.same, found.unstable, found.compared) == (True, 1, 3)
-    assert not differential(output("time 3.0 acc 0.6"), plain, again=again).same
+    assert found.unstable_numbers == ("3.0",)
+    assert "1.25, then 1.75" in found.unstable_places[0]
+
+
+def test_plain_runs_of_a_script_that_never_repeats_may_agree_in_a_coarse_number_by_chance() -> None:
+    traced = Output(0, "accuracy 0.953, margin 0.41", {})
+    plain = Output(0, "accuracy 0.938, margin 0.39", {})
+    again = Output(0, "accuracy 0.938, margin 0.44", {})
+    found = differential(traced, plain, again=again)
+    assert (found.differences, found.unstable_numbers) == ((), ("0.41",))
+    assert any("0.953 traced" in place for place in found.unstable_places)
+    assert differential(traced, plain, again=plain).differences
+
+
+def test_more_lines_in_one_of_two_plain_runs_say_nothing_about_the_traced_one() -> None:
+    plain, again = output("loss 1.25"), output("loss 1.75 and 2.5")
+    found = differential(output("loss 3.0 acc 0.5 end"), plain, again=again)
+    assert not found.differences
+    assert found.unstable_numbers == ("3.0", "0.5")
+    assert not differential(output("loss 3.0 acc 0.5 end"), plain, again=plain).same
+
+
+@pytest.mark.parametrize(
+    "text", ["done in {} s", "elapsed_s: {}", '{{"seconds": {}}}', "wall time {}", "peak {} MiB"]
+)
+def test_running_costs_may_differ_when_watched(text: str) -> None:
+    assert differential(output(text.format("7.5")), output(text.format("2.5"))).same
+
+
+@pytest.mark.parametrize("text", ["drop {}", "time 3.0 acc {}", "timesteps {}", '{{"s": {}}}'])
+def test_results_may_not(text: str) -> None:
+    assert not differential(output(text.format("7.5")), output(text.format("2.5"))).same
 
 
 def test_nothing_to_compare_is_not_the_same() -> None:

@@ -217,7 +217,7 @@ def test_final_hook_counts_and_never_called() -> None:
         {**HOOK, "id": 1, "site": ""},
         EDIT,
         FORWARD,
-        {"t": "totals", "hooks": [[0, 2, 1, 1], [1, 1, 0, 0]]},
+        {"t": "totals", "hooks": [[0, 2, 1, 1, 0], [1, 1, 0, 0, 0]]},
         {"t": "site", "hook": 1, "site": "late.output"},
         END,
     )

@@ -10,7 +10,8 @@ import pytest
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.discovery import discover
 
-sys.path.insert(0, str(Path(__file__).parent / "providers"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "providers"), str(HERE.parents[1] / "handmade")]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from traced_runs import NONCE, Trace
+from traced_runs import NONCE, TRACER, Trace
 
-from pytest_mecheval.sandbox.ledger import parse_ledger
+from pytest_mecheval.sandbox.ledger import parse_ledger, read_ledger
 
 
 def test_numbers_files_and_places(trace: Trace) -> None:
@@ -227,3 +230,64 @@ def test_script_sees_itself_as_main(trace: Trace) -> None:
     )
     assert done.stdout.split()[:2] == ["4", "['main.py']"]
     assert "__main__" in done.stdout
+
+
+def test_a_generator_of_its_own_is_seeded_and_shifted_too(trace: Trace) -> None:
+    text = """
+    import torch
+    own = torch.Generator().manual_seed(7)
+    print(torch.rand(1, generator=own).item(), isinstance(torch.default_generator, torch.Generator))
+    """
+    plain, shifted = trace(text), trace(text, "--seed-shift", "100")
+    found = [(seed.generator, seed.value) for seed in plain.ledger.seeds]
+    assert found == [("torch.Generator", 7)]
+    assert plain.stdout != shifted.stdout
+    assert plain.stdout.endswith(" True\n")
+
+
+def test_options_from_a_file_are_gone_before_the_script_starts(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import os, sys\nprint(open('/proc/self/cmdline').read().replace(chr(0), ' '))\n"
+        "print(sys.orig_argv, sys.argv[1:], os.path.exists('request.json'))\n"
+    )
+    ledger = tmp_path / "ledger.jsonl"
+    words = [str(ledger), "--nonce", "secret", "--sham", "shuffle", "--", "main.py", "word"]
+    (tmp_path / "request.json").write_text(json.dumps(words))
+    command = [sys.executable, "-I", str(TRACER), "--request", "request.json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
+    assert "secret" not in done.stdout
+    assert "shuffle" not in done.stdout
+    assert done.stdout.endswith("['word'] False\n")
+    assert read_ledger(ledger, "secret").standing == "complete"
+
+
+def test_a_plain_notebook_is_watched_by_nobody(tmp_path: Path) -> None:
+    cells = [
+        "import sys, torch\nprint([n for n in sys.modules if 'recorder' in n])",
+        "print(hasattr(torch.nn.Module.register_forward_hook, '__wrapped__'), 1.5)",
+    ]
+    body = {"cells": [{"cell_type": "code", "source": text} for text in cells]}
+    (tmp_path / "study.ipynb").write_text(json.dumps(body))
+    ledger = tmp_path / "ledger.jsonl"
+    command = [sys.executable, "-I", str(TRACER), str(ledger), "--plain", "--", "study.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == "[]\nFalse 1.5\n"
+    assert ledger.read_bytes() == b""
+
+
+def test_a_seed_from_the_system_or_the_clock_is_not_given(trace: Trace) -> None:
+    done = trace(
+        """
+        import random
+        import time
+        import torch
+
+        torch.Generator().manual_seed(int(torch.seed() % 2**31))
+        random.seed(int(time.time()))
+        random.seed(time.time_ns())
+        random.seed(11)
+        random.seed(1234567890)
+        """
+    )
+    given = [(seed.value in (11, 1234567890), seed.given) for seed in done.ledger.seeds]
+    assert given == [(False, False)] * 4 + [(True, True)] * 2, (done.stderr, done.ledger.problems)

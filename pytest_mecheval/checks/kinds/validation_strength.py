@@ -1,0 +1,287 @@
+"""Validation strength: what the bundle calls a validation can fail, on wrong components and on a broken model.
+
+Question: does the bundle's own validation stop passing when the components or the weights it validates are wrong?
+Null: it passes just as well with other components in its node list, or with shuffled weights.
+Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists and 2 weight shuffles; it is VACUOUS when no forward ran in it, or when every sham of a sort (two or more) passes.
+Blind spots: testimony (T1); a validation that can fail may still be weak; names typed into the code cannot be exchanged; a script that loads no weights cannot be given broken ones.
+Source: METHODS 7.3 K09, 10 V01, V03, V07-V08; Adebayo et al. 2018, arXiv:1810.03292 (parameter randomisation).
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from pytest_mecheval.bundle.subject import RelativePath
+from pytest_mecheval.checks import ran
+from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
+from pytest_mecheval.checks.ran import Facts
+from pytest_mecheval.checks.spec import Spec
+from pytest_mecheval.checks.worked import rerun_example
+from pytest_mecheval.evidence.decision import Decision
+from pytest_mecheval.evidence.decision import Shams as ShamCount
+from pytest_mecheval.evidence.measurement import Evidence
+from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
+from pytest_mecheval.wire import Decoy, PlanStep, Rerun
+
+SHUFFLES = 2
+"""Weight permutations: a ratio of noise may pass once by luck, hardly twice."""
+DECOYS = 3
+"""Node lists with other components."""
+FEWEST = 2
+"""Passing shams of a sort that show something: a single one may be true by accident."""
+
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class ValidationStrengthSpec(Spec):
+    """What a claim that something was validated must say before it can be checked."""
+
+    entry: str
+    """Script (.py) or notebook (.ipynb) that validates, relative to the bundle."""
+    passed: Annotated[str, Field(max_length=200)] = ""
+    """Words it prints or writes when it passes, such as `validation: PASSED`; empty: exit code 0."""
+    nodes: RelativePath | None = None
+    """File it reads the validated components from (a node list); results/ files are kept for it."""
+    claimed: tuple[Name, ...] = ()
+    """Component names as that file writes them."""
+    others: tuple[Name, ...] = ()
+    """Other components that exist in the model, written alike; they take the place of the claimed ones."""
+    keep: tuple[RelativePath, ...] = ()
+    """Further stored results that it is meant to read."""
+
+
+def plan(spec: ValidationStrengthSpec, _subject: Subject) -> tuple[PlanStep, ...]:
+    """The honest run, and one run per sham."""
+    return (_honest(spec), *_shuffled(spec), *_decoyed(spec))
+
+
+def decide(spec: ValidationStrengthSpec, _subject: Subject, evidence: Evidence) -> Decision:
+    """The verdict must change under each sort of sham that could be handed out."""
+    needed = (
+        f"{_passing(spec)} in the honest run and not in every run on wrong components or weights"
+    )
+    if evidence.unavailable:
+        return ran.not_runnable(evidence, needed)
+    honest = evidence[_honest(spec)].facts
+    shuffled = [evidence[step].facts for step in _shuffled(spec)]
+    decoyed = [evidence[step].facts for step in _decoyed(spec)]
+    for facts in (honest, *shuffled, *decoyed):
+        if forgery := ran.forged(facts, needed):
+            return forgery
+    if not _passes(spec, honest):
+        measured = f"{spec.entry} does not pass: {_shown(spec, honest)}"
+        return Decision(Verdict.REFUTED, "does not pass", measured, needed, Rung.L0)
+    if not honest["forwards"]:
+        return _without_model(spec, honest, needed)
+    handed = [facts for facts in shuffled if facts["sham_applied"]]
+    read = [facts for facts in decoyed if _was_read(spec, facts)]
+    verdict, code, measured = _judged(spec, handed, read)
+    passing = [facts for facts in (*handed, *read) if _passes(spec, facts)]
+    shams = ShamCount(len(passing), len(handed) + len(read))
+    notes = _not_handed(spec, len(handed), len(read))
+    return Decision(verdict, code, measured, needed, Rung.L0, shams=shams, notes=notes)
+
+
+def _without_model(spec: ValidationStrengthSpec, honest: Facts, needed: str) -> Decision:
+    """V08: no comparison in it can involve an output of the model."""
+    if why := ran.blind(honest, "forward"):
+        measured = f"{spec.entry} passes and no forward was seen; {why}"
+        return Decision(Verdict.INCONCLUSIVE, "not observed", measured, needed, Rung.L0)
+    measured = f"{spec.entry} passes without a single forward pass of a model"
+    return Decision(Verdict.VACUOUS, "no model output", measured, needed, Rung.L0)
+
+
+def _judged(
+    spec: ValidationStrengthSpec, handed: list[Facts], read: list[Facts]
+) -> tuple[Verdict, str, str]:
+    if not handed and not read:
+        said = f"{spec.entry} passes, and no sham could be handed to it"
+        return Verdict.NOT_TESTABLE, "no sham could be handed out", said
+    weights = _count(spec, handed, "runs on shuffled weights")
+    names = _count(spec, read, "runs on other components")
+    said = f"{spec.entry} passes, and in {' and in '.join(filter(None, (weights, names)))}"
+    blind_to_weights = bool(handed) and all(_passes(spec, facts) for facts in handed)
+    blind_to_names = bool(read) and all(_passes(spec, facts) for facts in read)
+    if len(read) < FEWEST and blind_to_names and not blind_to_weights:
+        return Verdict.INCONCLUSIVE, "too few shams", said
+    if blind_to_weights and blind_to_names:
+        return Verdict.VACUOUS, "cannot fail", said
+    if blind_to_names:
+        return Verdict.VACUOUS, "passes with any components", said
+    if blind_to_weights:
+        return Verdict.VACUOUS, "passes with any weights", said
+    return Verdict.SUPPORTED, "", said
+
+
+def _count(spec: ValidationStrengthSpec, runs: list[Facts], what: str) -> str:
+    passing = sum(_passes(spec, facts) for facts in runs)
+    return f"{passing} of {len(runs)} {what}" if runs else ""
+
+
+def _not_handed(spec: ValidationStrengthSpec, handed: int, read: int) -> tuple[str, ...]:
+    notes = []
+    if not handed:
+        notes.append("no load of weights was intercepted, so none could be shuffled")
+    if not spec.nodes:
+        notes.append("the claim names no node list, so components were not exchanged")
+    elif not read:
+        notes.append(f"{spec.entry} never read {spec.nodes} before writing it")
+    return tuple(notes)
+
+
+def _passes(spec: ValidationStrengthSpec, facts: Facts) -> bool:
+    """Whether the run said so: by its exit code, and by the passing words when the claim names them."""
+    if ran.crashed(facts):
+        return False
+    if not spec.passed:
+        return True
+    said = [*map(str, facts["lines"]), *map(str, facts["texts"].values())]
+    return any(spec.passed in text for text in said)
+
+
+def _was_read(spec: ValidationStrengthSpec, facts: Facts) -> bool:
+    """Whether the decoy reached the script: the first use of the file was to read it."""
+    uses = [mode for path, mode in facts["files"] if path == spec.nodes]
+    return bool(uses) and uses[0] == "read"
+
+
+def _shown(spec: ValidationStrengthSpec, facts: Facts) -> str:
+    return ran.ending(facts) if ran.crashed(facts) else f"it never says {spec.passed!r}"
+
+
+def _passing(spec: ValidationStrengthSpec) -> str:
+    return f"{spec.entry} says {spec.passed!r}" if spec.passed else f"{spec.entry} ends well"
+
+
+def _kept(spec: ValidationStrengthSpec) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*((spec.nodes,) if spec.nodes else ()), *spec.keep)))
+
+
+def _honest(spec: ValidationStrengthSpec) -> PlanStep:
+    return ran.step_for(Rerun(spec.entry, keep=_kept(spec)))
+
+
+def _shuffled(spec: ValidationStrengthSpec) -> tuple[PlanStep, ...]:
+    return tuple(
+        ran.step_for(Rerun(spec.entry, sham="shuffle", sham_seed=seed, keep=_kept(spec)))
+        for seed in range(SHUFFLES)
+    )
+
+
+def _decoyed(spec: ValidationStrengthSpec) -> tuple[PlanStep, ...]:
+    if not spec.nodes:
+        return ()
+    lists: dict[frozenset[str], tuple[tuple[str, str], ...]] = {}
+    for names in _exchanges(spec):
+        kept = set(spec.claimed) - {old for old, _ in names}
+        # The same nodes in another order are no other sham.
+        lists.setdefault(frozenset(kept | {new for _, new in names}), names)
+    return tuple(
+        ran.step_for(Rerun(spec.entry, keep=_kept(spec), decoy=Decoy(spec.nodes, names)))
+        for names in list(lists.values())[:DECOYS]
+    )
+
+
+def _exchanges(spec: ValidationStrengthSpec) -> Iterator[tuple[tuple[str, str], ...]]:
+    """All claimed components for others, as far as those reach; then one at a time."""
+    for turn in range(len(spec.others)):
+        turned = (*spec.others[turn:], *spec.others[:turn])
+        yield tuple(zip(spec.claimed, turned, strict=False))
+    for old in spec.claimed:
+        for new in spec.others:
+            yield ((old, new),)
+
+
+def problems(spec: ValidationStrengthSpec, _subject: Subject) -> tuple[str, ...]:
+    """Fields that belong together, and shams that would be no shams."""
+    found = []
+    given = (spec.nodes is not None, bool(spec.claimed), bool(spec.others))
+    if any(given) and not all(given):
+        found.append(
+            "nodes, claimed and others go together: file, its names, what to write instead"
+        )
+    both = sorted(set(spec.claimed) & set(spec.others))
+    if both:
+        found.append(f"others names components that are claimed: {', '.join(both)}")
+    for name, values in (("claimed", spec.claimed), ("others", spec.others)):
+        if len(set(values)) != len(values):
+            found.append(f"{name} names a component twice")
+    return tuple(found)
+
+
+def refuted_by(spec: ValidationStrengthSpec) -> str:
+    """What would refute it."""
+    return f"{_passing(spec)} on wrong components or on shuffled weights too, or not at all"
+
+
+_SPEC = ValidationStrengthSpec(
+    entry="validate.py",
+    passed="validation: PASSED",
+    nodes="results/nodes.json",
+    claimed=("a0.h2",),
+    others=("a0.h0", "a0.h3"),
+)
+_YES: dict[str, object] = {
+    "lines": ["validation: PASSED"],
+    "sham_applied": True,
+    "files": [["validate.py", "read"], ["results/nodes.json", "read"]],
+}
+_NO = {**_YES, "lines": ["validation: FAILED"]}
+
+
+def _worked(title: str, verdict: Verdict, *runs: dict[str, object]) -> Example:
+    """Honest run, two shuffles, two decoys."""
+    return rerun_example(title, _SPEC, plan, verdict, *runs)
+
+
+_NO_LOAD = {**_YES, "sham_applied": False}
+_NOT_READ = {**_YES, "files": []}
+
+CHECK = Check(
+    kind="validation_strength",
+    dimension=Dimension.COHERENCE,
+    rung=Rung.L0,
+    spec=ValidationStrengthSpec,
+    plan=plan,
+    decide=decide,
+    negate=no_negation,
+    refuted_by=refuted_by,
+    problems=problems,
+    needs_model=False,
+    functional=False,
+    doc=__doc__,
+    examples=(
+        _worked("it fails on every sham", Verdict.SUPPORTED, _YES, _NO, _NO, _NO, _NO),
+        _worked("it fails on one of each", Verdict.SUPPORTED, _YES, _NO, _YES, _YES, _NO),
+        _worked("it always passes", Verdict.VACUOUS, _YES, _YES, _YES, _YES, _YES),
+        _worked("any components pass", Verdict.VACUOUS, _YES, _NO, _NO, _YES, _YES),
+        _worked("a list of names and no weights", Verdict.VACUOUS, _YES, _YES, _YES, _NO, _NO),
+        _worked("no model ran", Verdict.VACUOUS, *([{**_YES, "forwards": 0}] * 5)),
+        _worked("it does not even pass", Verdict.REFUTED, _NO, _NO, _NO, _NO, _NO),
+        _worked(
+            "no sham could be handed out",
+            Verdict.NOT_TESTABLE,
+            _NO_LOAD,
+            _NO_LOAD,
+            _NO_LOAD,
+            _NOT_READ,
+            _NOT_READ,
+        ),
+        _worked(
+            "it crashes on shams, which is no pass",
+            Verdict.SUPPORTED,
+            _YES,
+            *([{**_YES, "exit_code": 1}] * 4),
+        ),
+        _worked(
+            "the ledger was forged",
+            Verdict.REFUTED,
+            {**_YES, "standing": "forged"},
+            _NO,
+            _NO,
+            _NO,
+            _NO,
+        ),
+    ),
+)

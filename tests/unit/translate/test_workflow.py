@@ -1,0 +1,261 @@
+import handmade_model
+import pytest
+import yaml
+from answering import (
+    OWNED,
+    REPORT,
+    SPEC,
+    STEP,
+    SUBJECT,
+    Says,
+    body,
+    bundle_in,
+    claim,
+    sensible,
+)
+
+from pytest_mecheval.bundle.discovery import discover
+from pytest_mecheval.claims.reading import problems_of, read_claims
+from pytest_mecheval.errors import ClaimFileError, UsageError
+from pytest_mecheval.translate.asks import Status
+from pytest_mecheval.translate.proposals import Fate
+from pytest_mecheval.translate.workflow import translate, why_translate, write
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    (tmp_path / "b").mkdir()
+    handmade_model.write(tmp_path / "b" / "model")
+    return bundle_in(tmp_path)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "b.claims.yaml"
+
+
+def done(bundle, path, answer=sensible, **options):
+    provider = Says(answer)
+    result = translate(bundle, path, provider, **options)
+    write(result, path, bundle)
+    return result, provider
+
+
+def test_prose_becomes_a_claim_file_that_reads_without_a_problem(bundle, path):
+    result, provider = done(bundle, path)
+    claims, problems = problems_of(path, bundle)
+    assert problems == []
+    assert claims == result.claims
+    assert [each.id for each in claims.claims] == ["needed", "key"]
+    assert claims.plan[0].spec == STEP
+    assert claims.not_testable[0].quote.text == "It is an elegant circuit."
+    assert claims.subject.model is not None
+    assert [ask.role for ask in provider.asked] == ["subject", "plan", *["finding"] * 3]
+    assert why_translate(path, bundle) == ""
+
+
+def test_same_answers_same_bytes(bundle, path):
+    done(bundle, path)
+    first = path.read_bytes()
+    done(bundle, path)
+    assert path.read_bytes() == first
+    path.unlink()
+    done(bundle, path)
+    assert path.read_bytes() == first
+
+
+def test_missing_and_stale_files_are_to_be_translated(bundle, path, tmp_path):
+    assert "no claim file" in why_translate(path, bundle)
+    done(bundle, path)
+    changed = bundle_in(tmp_path, REPORT + "\nHead 1.0 is necessary.\n")
+    assert "stale" in why_translate(path, changed)
+
+
+def test_what_a_person_edited_survives_and_is_marked(bundle, path, tmp_path):
+    done(bundle, path)
+    text = path.read_text().replace("min_drop: 2.5", "min_drop: 3.5").replace("id: key", "id: mine")
+    path.write_text(text)
+    changed = bundle_in(tmp_path, REPORT + "\nHead 1.0 is necessary.\n")
+    result, provider = done(changed, path)
+    by_id = {each.id: each for each in read_claims(path, changed).claims}
+    assert by_id["needed"].spec["min_drop"] == 3.5
+    assert by_id["needed"].edited
+    assert by_id["mine"].edited
+    assert {each.id for each in result.changes.kept} == {"needed", "mine"}
+    asked = {ask.text for ask in provider.asked if ask.role == "finding"}
+    assert asked == {"It is an elegant circuit.", "Head 1.0 is necessary."}
+    # ... and survives the next one too.
+    done(changed, path)
+    assert {each.id for each in read_claims(path, changed).claims if each.edited} == {
+        "needed",
+        "mine",
+    }
+
+
+def test_a_hand_written_file_without_stamp_is_edited_throughout(bundle, path):
+    done(bundle, path)
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("# as")]
+    path.write_text("\n".join(lines) + "\n")
+    _, provider = done(bundle, path)
+    assert provider.asked == []
+    assert all(entry.edited for entry in read_claims(path, bundle).entries())
+
+
+def test_changes_are_a_diff(bundle, path, tmp_path):
+    first, _ = done(bundle, path)
+    assert len(first.changes.added) == 4
+    changed = bundle_in(
+        tmp_path, REPORT.replace("It is an elegant circuit.", "Head 1.0 is necessary.")
+    )
+
+    def other(ask):
+        if "1.0 is necessary" in ask.text:
+            spec = {key: value for key, value in SPEC.items() if key != "min_drop"}
+            return body("claims", claim(ask.text, spec, owned=[*OWNED, "metric"]))
+        if ask.role == "plan":
+            requires = [{**STEP["requires"][0], "sites": ["attn.o"]}]
+            return body("plan_step", claim(ask.text, {**STEP, "requires": requires}, "plan_step"))
+        return sensible(ask)
+
+    second, _ = done(changed, path, other)
+    lines = list(second.changes.lines())
+    assert [line[0] for line in lines] == ["+", "~", "-"]
+    assert "attn.o" in lines[1]
+    assert "was: plan step" in lines[1]
+
+
+def test_an_edited_entry_whose_quote_is_gone_is_named(bundle, path, tmp_path):
+    done(bundle, path)
+    path.write_text(path.read_text().replace("min_drop: 2.5", "min_drop: 3.5"))
+    changed = bundle_in(tmp_path, REPORT.replace("by more than 2.5 nats", "by much, 2.5 nats"))
+    result, _ = done(changed, path)
+    assert any("'needed'" in line and "has no such text" in line for line in result.changes.lost)
+
+
+@pytest.mark.parametrize(
+    "status", [Status.REFUSED, Status.TRUNCATED, Status.TIMED_OUT, Status.OVER_BUDGET]
+)
+def test_a_passage_without_answer_counts_as_untested(bundle, path, status):
+    result, _ = done(bundle, path, lambda ask: status if "1.1" in ask.text else sensible(ask))
+    (lost,) = [each for each in result.claims.not_testable if "1.1" in each.quote.text]
+    assert lost.reason == f"not translated: {status}: so it is"
+    assert result.count(Fate.FAILED) == 1
+    assert len(list(result.claims.entries())) == 4
+
+
+def test_an_unusable_answer_goes_back_once_with_what_is_wrong(bundle, path):
+    def weak_first(ask):
+        if "1.1" in ask.text and not ask.name.endswith("-again"):
+            spec = {key: value for key, value in SPEC.items() if key != "min_drop"}
+            spec["components"] = ["a1.h1"]
+            return body("claims", claim(ask.text, spec, owned=[*OWNED, "metric"]))
+        return sensible(ask)
+
+    result, provider = done(bundle, path, weak_first)
+    assert result.count(Fate.FAILED) == 0
+    (second,) = [ask for ask in provider.asked if ask.name.endswith("-again")]
+    assert "key head" in second.question
+    assert "special: false" in second.question
+
+
+def test_an_answer_that_stays_weaker_than_its_quote_is_no_claim(bundle, path):
+    def weak(ask):
+        if "1.1" in ask.text:
+            spec = {key: value for key, value in SPEC.items() if key != "min_drop"}
+            spec["components"] = ["a1.h1"]
+            return body("claims", claim(ask.text, spec, owned=[*OWNED, "metric"]))
+        return sensible(ask)
+
+    result, provider = done(bundle, path, weak)
+    assert [each.id for each in result.claims.claims] == ["needed"]
+    (lost,) = [each for each in result.claims.not_testable if "1.1" in each.quote.text]
+    assert lost.reason.startswith("not translated: weakened: ")
+    assert "'key head'" in lost.reason
+    assert sum("again" in ask.name for ask in provider.asked) == 1
+
+
+def test_a_statement_cannot_be_dismissed(bundle, path):
+    result, _ = done(
+        bundle, path, lambda ask: sensible(ask) if ask.role == "subject" else body("no_claim", explanation="all fine")
+    )  # fmt: skip
+    assert result.claims.claims == ()
+    reasons = [each.reason for each in result.claims.not_testable]
+    assert reasons == ["dismissed as stating nothing: all fine"] * 3
+    assert result.count(Fate.DISMISSED) == 1
+
+
+def test_while_questions_are_open_nothing_is_written(bundle, path):
+    result = translate(bundle, path, Says(lambda _ask: Status.MISSING))
+    assert [line.partition(":")[0] for line in result.open] == ["subject"]
+    with pytest.raises(UsageError, match="1 questions have no answer"):
+        write(result, path, bundle)
+    assert not path.exists()
+
+    result = translate(
+        bundle, path, Says(lambda ask: sensible(ask) if ask.role == "subject" else Status.MISSING)
+    )
+    assert len(result.open) == 4
+
+
+def test_a_broken_claim_file_is_never_overwritten(bundle, path):
+    path.write_text("format: 1\nclaims: {")
+    with pytest.raises(ClaimFileError, match="remove it to start anew"):
+        translate(bundle, path, Says())
+    assert path.read_text() == "format: 1\nclaims: {"
+
+
+def test_a_stated_subject_is_kept_and_not_asked_about(bundle, path):
+    done(bundle, path)
+    _, provider = done(bundle, path)
+    assert all(ask.role != "subject" for ask in provider.asked)
+
+
+SUBJECT_DEFECTS = [
+    ({"model": {**SUBJECT["model"], "weights": "model/other.safetensors"}}, "no such file"),
+    ({"model": {**SUBJECT["model"], "config": "run.py"}}, "model"),
+    ({"tasks": {"t": {"generator": "inductoin"}}}, "inductoin"),
+    ({"tasks": {"t": {"generator": "induction", "vocab": -3}}}, "vocab"),
+    ({"models": {}}, "unknown field"),
+]
+
+
+@pytest.mark.parametrize(("stated", "words"), SUBJECT_DEFECTS)
+def test_a_subject_that_does_not_fit_the_bundle_goes_back_once_and_is_then_left_out(
+    bundle, path, stated, words
+):
+    answer = lambda ask: body("subject", subject=stated) if ask.role == "subject" else sensible(ask)  # noqa: E731
+    result, provider = done(bundle, path, answer)
+    assert words in " ".join(result.problems)
+    again = [ask for ask in provider.asked if ask.name == "subject-again"]
+    assert len(again) == 1
+    assert words in again[0].question
+    assert result.claims.subject.model is None
+    assert result.claims.claims == ()
+    assert any("subject.model" in each.reason for each in result.claims.not_testable)
+
+
+def test_a_subject_whose_trial_fails_is_left_out(bundle, path):
+    result, provider = done(
+        bundle, path, trial=lambda _sources: ("subject.tasks.t: no better than chance",)
+    )
+    assert result.problems == ("subject.tasks.t: no better than chance",)
+    assert result.claims.subject.model is None
+    assert any("chance" in ask.question for ask in provider.asked)
+
+
+def test_a_bundle_that_states_nothing_is_a_usage_error(tmp_path):
+    bundle = bundle_in(tmp_path, "# Report\n", "# Plan\n")
+    with pytest.raises(UsageError, match="no plan step and no finding"):
+        translate(bundle, tmp_path / "b.claims.yaml", Says())
+
+
+def test_every_progress_step_is_told(bundle, path):
+    told = []
+    done(bundle, path, on_reply=lambda done, wanted, _reply: told.append((done, wanted)))
+    assert told == [(1, 1), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_file_is_yaml_for_other_readers(bundle, path):
+    result, _ = done(bundle, path)
+    assert len(yaml.safe_load(path.read_text())["claims"]) == len(result.claims.claims)
+    assert discover(bundle.root).digest == bundle.digest
