@@ -23,6 +23,7 @@ COMMANDS = (
     "decide",
     "diff",
     "gate",
+    "report",
 )
 """In the order of the help text; each is a module of `pytest_mecheval.commands`."""
 

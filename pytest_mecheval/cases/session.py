@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_mecheval.cases import allure_folder
-from pytest_mecheval.cases.audit import ERROR_PROPERTY, VERDICT_PROPERTY
+from pytest_mecheval.cases.audit import CLAIM_PROPERTY, ERROR_PROPERTY, VERDICT_PROPERTY
 from pytest_mecheval.cases.guard import (
     is_within,
     refuse_foreign_code,
@@ -82,9 +82,24 @@ class Session:
     def find(self, node_id: str) -> tuple[LoadedBundle, Entry] | None:
         """The bundle and claim a test belongs to, by module and function name."""
         path, _, function = node_id.partition("::")
+        if not path:
+            # pytest leaves the file out when the output folder lies outside its root folder.
+            named = [
+                (each, each.entries[function]) for each in self.bundles if function in each.entries
+            ]
+            return named[0] if len(named) == 1 else None
         loaded = self._modules.get(Path(path).stem)
         entry = loaded.entries.get(function) if loaded else None
         return (loaded, entry) if loaded and entry else None
+
+    def _claimed(self, name: str) -> tuple[LoadedBundle, Entry] | None:
+        """The bundle and claim that a case itself said it is: `bundle/claim`."""
+        bundle, _, claim = name.partition("/")
+        for loaded in self.bundles:
+            for entry in loaded.entries.values():
+                if (loaded.name, entry.case.id) == (bundle, claim):
+                    return loaded, entry
+        return None
 
     def entry_of(self, item: pytest.Item) -> tuple[LoadedBundle, Entry]:
         """The bundle and claim of a running test.
@@ -156,10 +171,10 @@ class Session:
 
     def record(self, report: pytest.TestReport) -> None:
         """Keep what became of a case."""
-        found = self.find_case(report)
+        properties = dict(report.user_properties)
+        found = self.find_case(report) or self._claimed(str(properties.get(CLAIM_PROPERTY, "")))
         if found is None or not self.is_controller:
             return
-        properties = dict(report.user_properties)
         if VERDICT_PROPERTY in properties:
             self.scoreboard.decided(*found, report.nodeid)
         elif report.failed:
