@@ -68,7 +68,7 @@ class Execution:
     workshop: Callable[[], Path]
     """Names a fresh folder for one run; it is made and removed here."""
     limits: Limits = field(default_factory=Limits)
-    """How much one run may use."""
+    """Of all its commands together."""
 
     def facts(self) -> Mapping[str, Any]:
         """What a traced run really did; as the bundle has it, compared with one that nobody watches."""
@@ -136,7 +136,9 @@ class Execution:
             ended.append(one)
             left = _rest(limits, one.outcome)
             if left is None or (command.stops and not one.outcome.succeeded):
-                notes += [f"{after} further start(s) did not happen"] if after else []
+                if after:
+                    notes.append(f"{after} further start(s) did not happen")
+                    ended[-1] = _unfinished(one)
                 break
             limits = left
         return ended, notes
@@ -179,6 +181,7 @@ class Execution:
         found = read_ledger(ledger, nonce) if traced else None
         # The next script starts a ledger of its own and has no business with this one.
         remove_tree(ledger)
+        _own_folders(scratch)
         last = outcome.stderr.read_bytes()[-STDERR_SHOWN:].decode("utf-8", "replace")
         lines = [line for line in last.splitlines() if line.strip()]
         said = lines[-1] if lines and not outcome.succeeded else ""
@@ -201,6 +204,15 @@ def _recorder(folder: Path) -> Path:
     return folder / "start"
 
 
+def _own_folders(scratch: Path) -> None:
+    """Folders that we go through stay folders: what ran may have put links or files in their place."""
+    for name in ("bundle", "home", "tmp"):
+        place = scratch / name
+        if place.is_symlink() or not place.is_dir():
+            remove_tree(place)
+            place.mkdir()
+
+
 def _with_tracer(
     folder: Path, ledger: Path, options: Sequence[str], command: Command
 ) -> tuple[str, ...]:
@@ -208,7 +220,8 @@ def _with_tracer(
     # The script before this one may have left a link under this name, and writing would follow it.
     remove_tree(request)
     words = [str(ledger), *options, "--", str(_bundle(folder) / command.script), *command.arguments]
-    request.write_text(json.dumps(words), encoding="utf-8")
+    with request.open("x", encoding="utf-8") as stream:
+        json.dump(words, stream)
     # A script can read its own command line: what is done to it must not stand there.
     return ("-I", str(_recorder(folder)), "--request", str(request))
 
@@ -224,6 +237,13 @@ def _rest(limits: Limits, outcome: Outcome) -> Limits | None:
     """What a sequence may still use after one of its commands; None when nothing is left."""
     wall, cpu = limits.wall_s - outcome.wall_s, limits.cpu_s - outcome.cpu_s
     return dataclasses.replace(limits, wall_s=wall, cpu_s=cpu) if min(wall, cpu) > 0 else None
+
+
+def _unfinished(last: _Ended) -> _Ended:
+    """The last command before the limits were reached: a sequence cut short has not ended well."""
+    if not last.outcome.succeeded:
+        return last
+    return dataclasses.replace(last, outcome=dataclasses.replace(last.outcome, status="limit"))
 
 
 def _decisive(ended: Sequence[_Ended]) -> _Ended:

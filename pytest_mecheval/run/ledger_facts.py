@@ -55,6 +55,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "standing": ledger.standing,
         "problems": list(ledger.problems),
         "truncated": list(ledger.truncated),
+        "faults": ledger.faults,
         "forwards": len(forwards),
         "prompts": _prompts(ledger, forwards.values()),
         "inputs_digest": digest(sorted(_rows(ledger, forwards.values()))),
@@ -68,7 +69,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "unseeded": list(
             dict.fromkeys("".join(seed.calls[:1]) for seed in ledger.seeds if not seed.given)
         )[:MAX_PLACES],
-        "seed_values": len({seed.value for seed in ledger.seeds if seed.given}),
+        "seed_values": _seed_values(ledger),
         "inputs": inputs_of(ledger),
         "files": [[use.path, use.mode] for use in ledger.files[:MAX_FILES]],
         "edits": _edits(ledger, forwards),
@@ -141,6 +142,15 @@ def _other_edits(ledger: Ledger) -> list[str]:
     return list(dict.fromkeys(written + replaced))[:MAX_PLACES]
 
 
+def _seed_values(ledger: Ledger) -> int:
+    """Different seeds of one generator, the most: three generators seeded once are no repetition."""
+    values: dict[str, set[int | None]] = defaultdict(set)
+    for seed in ledger.seeds:
+        if seed.given:
+            values[seed.generator].add(seed.value)
+    return max(map(len, values.values()), default=0)
+
+
 def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, Any]]:
     grouped: dict[tuple[str, str, str], list[Edit]] = defaultdict(list)
     for edit in ledger.edits:
@@ -154,11 +164,17 @@ def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, An
                 ledger, (forwards[e.forward] for e in edits if e.forward in forwards)
             ),
             "calls": len(edits),
-            "positions": list(dict.fromkeys(edit.positions for edit in edits))[:MAX_POSITIONS],
+            "positions": _positions(edits),
             "places": list(dict.fromkeys(_place(ledger, edit) for edit in edits))[:MAX_PLACES],
         }
         for (site, kind, heads), edits in sorted(grouped.items())
     ]
+
+
+def _positions(edits: Iterable[Edit]) -> list[str]:
+    """Different sets of positions; the last one is empty, which says unknown, when there are more."""
+    found = list(dict.fromkeys(edit.positions for edit in edits))
+    return found if len(found) <= MAX_POSITIONS else [*found[:MAX_POSITIONS], ""]
 
 
 def _place(ledger: Ledger, edit: Edit) -> str:
