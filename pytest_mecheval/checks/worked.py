@@ -117,6 +117,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "prompts": 128,
         "sham_applied": False,
         "seeds": 1,
+        "unseeded": [],
         "seed_values": 1,
         "inputs": {"rows": [], "complete": True, "writes": [], "calls": []},
         "files": [],

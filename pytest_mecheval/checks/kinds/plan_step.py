@@ -176,6 +176,8 @@ def _met(requirement: Requirement, facts: Facts) -> Finding:
         case "forward":
             return _enough(int(facts["prompts"]), requirement, "the model ran on")
         case "seed":
+            if chance := facts["unseeded"]:
+                return Finding("not run", f"a generator got its seed by chance at {chance[0]}")
             count = int(facts["seeds"])
             return Finding("" if count else "not run", f"{count} random generators were seeded")
         case "load":
@@ -334,6 +336,7 @@ _LOADED = PlanStepSpec(
     entry="run.py", requires=(Requirement(event="load", source="checkpoints/final.pt"),)
 )
 _READ = {"site": "blocks.0.attn.o", "prompts": 128, "place": "run.py:31"}
+_SEEDED = PlanStepSpec(entry="run.py", requires=(Requirement(event="seed"),))
 
 
 def _worked(title: str, verdict: Verdict, spec: PlanStepSpec = _SPEC, **facts: object) -> Example:
@@ -394,6 +397,7 @@ CHECK = Check(
             edits=[{**_ROW, "kind": "mean", "prompts": 8}],
         ),
         _told("never done, whatever the report says", Verdict.REFUTED, "Head 2 was not ablated."),
+        _worked("a seed off the clock", Verdict.REFUTED, _SEEDED, unseeded=["run.py:31"]),
         _worked("not all was seen", Verdict.INCONCLUSIVE, standing="incomplete"),
         _worked("it wrote into the ledger itself", Verdict.REFUTED, standing="forged"),
     ),

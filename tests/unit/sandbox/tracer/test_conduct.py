@@ -232,6 +232,46 @@ def test_script_sees_itself_as_main(trace: Trace) -> None:
     assert "__main__" in done.stdout
 
 
+def test_rows_that_the_bundle_lets_the_recorder_write_are_a_forgery(trace: Trace) -> None:
+    done = trace(
+        """
+        import gc
+        for thing in gc.get_objects():
+            if type(thing).__name__ == "Ledger" and hasattr(thing, "add"):
+                thing.add("seed", generator="random", value=1, given=True, calls=[])
+        print("done 1")
+        """
+    )
+    assert done.ledger.standing == "forged"
+    assert any("wrote rows itself" in problem for problem in done.ledger.problems)
+    assert done.ledger.seeds == ()
+
+
+def test_files_opened_elsewhere_are_attempts_but_not_those_of_libraries(trace: Trace) -> None:
+    done = trace(
+        """
+        import json, pathlib, sqlite3, tempfile
+        open("here.txt", "w").write("1")
+        for name in ("/etc/hostname", "/nonexistent/one"):
+            try:
+                open(name)
+            except OSError:
+                pass
+        try:
+            pathlib.Path("/nonexistent/two").read_text()
+        except OSError:
+            pass
+        """
+    )
+    outside = [row for row in done.ledger.attempts if row.event == "open outside"]
+    assert [row.detail for row in outside] == [
+        "/etc/hostname",
+        "/nonexistent/one",
+        "/nonexistent/two",
+    ]
+    assert outside[0].calls == ("main.py:5",)
+
+
 def test_a_generator_of_its_own_is_seeded_and_shifted_too(trace: Trace) -> None:
     text = """
     import torch
@@ -273,3 +313,21 @@ def test_a_plain_notebook_is_watched_by_nobody(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout == "[]\nFalse 1.5\n"
     assert ledger.read_bytes() == b""
+
+
+def test_a_seed_from_the_system_or_the_clock_is_not_given(trace: Trace) -> None:
+    done = trace(
+        """
+        import random
+        import time
+        import torch
+
+        torch.Generator().manual_seed(int(torch.seed() % 2**31))
+        random.seed(int(time.time()))
+        random.seed(time.time_ns())
+        random.seed(11)
+        random.seed(1234567890)
+        """
+    )
+    given = [(seed.value in (11, 1234567890), seed.given) for seed in done.ledger.seeds]
+    assert given == [(False, False)] * 4 + [(True, True)] * 2, (done.stderr, done.ledger.problems)
