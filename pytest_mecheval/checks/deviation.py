@@ -59,6 +59,11 @@ def numbers_named(ranges: str) -> tuple[tuple[str, ...], ...]:
     return tuple((str(number),) for number in numbers[:MAX_NAMED])
 
 
+def last_part(site: str) -> str:
+    """The module's own name, by which a sentence calls a site."""
+    return site.removesuffix(".input").removesuffix(".output").rpartition(".")[2]
+
+
 def _mentions(text: str, word: str) -> bool:
     if word.isdigit():
         return re.search(rf"(?<![\d.]){word}(?![\d]|\.\d)", text.replace(",", "")) is not None or (

@@ -19,6 +19,7 @@ from pytest_mecheval.checks.deviation import (
     VALUE_WORDS,
     Finding,
     discloses,
+    last_part,
     numbers_named,
     ran_before,
 )
@@ -233,7 +234,7 @@ def _edited(requirement: Requirement, facts: Facts) -> Finding:
             f"only {', '.join(sites)} was changed{ran.placed(elsewhere[0])}",
             " or ".join(requirement.sites),
             ", ".join(sites),
-            tuple((_last_part(site),) for site in sites),
+            tuple((last_part(site),) for site in sites),
         )
     reads = ran.at_sites(facts["reads"], requirement.sites)
     if reads:
@@ -267,10 +268,6 @@ def _elsewhere(requirement: Requirement, rows: list[Any]) -> Finding | None:
         f"positions {shown}",
         tuple(group for each in changed for group in numbers_named(each)),
     )
-
-
-def _last_part(site: str) -> str:
-    return site.removesuffix(".input").removesuffix(".output").rpartition(".")[2]
 
 
 def _enough(prompts: int, requirement: Requirement, done: str) -> Finding:
