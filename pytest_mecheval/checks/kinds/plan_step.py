@@ -51,8 +51,7 @@ RELAXED: Mapping[str, Mapping[str, Any]] = {
 """What a requirement no longer asks for once the report names that deviation; what never ran has none."""
 
 
-UNTOLD = "not observed"
-"""The event is on record, but not what the step asks about it."""
+UNTOLD = "not observed"  # the event is on record, but not what the step asks about it
 
 
 class Disclosure(Spec):
@@ -127,8 +126,8 @@ def decide(spec: PlanStepSpec, _subject: Subject, evidence: Evidence) -> Decisio
     edits = any(each.event in EDITING for each in spec.requires)
     early, certain = ran_before(spec.written_in, facts, edits=edits)
     if not open_ones and early:
-        ran_then = "ran" if certain else "may have run"
-        measured = f"{measured}; but {early} {ran_then} before {spec.written_in} was written"
+        when = "" if certain else "perhaps "
+        measured = f"{measured}; but {early} ran {when}before {spec.written_in} was written"
         verdict = Verdict.REFUTED if certain else Verdict.INCONCLUSIVE
         return Decision(verdict, "plan written after", measured, needed, Rung.L0)
     if not open_ones:
