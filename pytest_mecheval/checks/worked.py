@@ -112,6 +112,7 @@ def ran_facts(**changed: object) -> dict[str, object]:
         "standing": "complete",
         "problems": [],
         "truncated": [],
+        "faults": 0,
         "forwards": 4,
         "prompts": 128,
         "sham_applied": False,
