@@ -77,7 +77,7 @@ class TestimonyPart(_Part):
     """What one run of a script of the bundle gave, cut down; untrusted text."""
 
     run: str
-    """The script, and whether weights were shuffled or it was repeated."""
+    """The script, and what we changed about its run."""
     ending: str
     standing: str
     """Of the run's ledger: complete, incomplete or forged."""

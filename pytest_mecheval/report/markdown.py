@@ -10,8 +10,9 @@ from pytest_mecheval.report.checklist import Answer, Result, answers
 from pytest_mecheval.report.conduct import isolation_line
 from pytest_mecheval.report.decisions import tier_counts
 from pytest_mecheval.report.failure import headline
-from pytest_mecheval.report.outcome import BundleReport, Outcome, State
+from pytest_mecheval.report.outcome import BundleReport, Outcome
 from pytest_mecheval.report.plain import markdown_escape, plain_line
+from pytest_mecheval.report.ranking import WORST_FIRST, standing
 from pytest_mecheval.report.scores import coverage, dimension_scores, family
 from pytest_mecheval.report.terminal import MAX_NOTES, measured_cell, reason, score_text, tally
 from pytest_mecheval.vocabulary import Verdict
@@ -20,15 +21,6 @@ LONGEST = 60_000
 """Characters: a pull request comment holds 65 536, a job summary a mebibyte."""
 QUOTE = 160
 """Characters of a quote or reason in a table cell."""
-_WORST_FIRST = (
-    Verdict.REFUTED,
-    Verdict.VACUOUS,
-    State.ERROR,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_TESTABLE,
-    State.NOT_RUN,
-    Verdict.SUPPORTED,
-)
 _HEAD = (
     "| verdict | claim | kind | measured vs threshold | sentence | why |\n|---|---|---|---|---|---|"
 )
@@ -50,10 +42,10 @@ def cell(text: str, limit: int = QUOTE) -> str:
 def summary_markdown(report: BundleReport) -> str:
     """The whole document; supported claims are folded, and left out when it would grow too long."""
     outcomes = sorted(
-        report.sorted_outcomes(), key=lambda outcome: _WORST_FIRST.index(_word(outcome))
+        report.sorted_outcomes(), key=lambda outcome: WORST_FIRST.index(standing(outcome))
     )
-    failing = [each for each in outcomes if _word(each) is not Verdict.SUPPORTED]
-    supported = [each for each in outcomes if _word(each) is Verdict.SUPPORTED]
+    failing = [each for each in outcomes if standing(each) is not Verdict.SUPPORTED]
+    supported = [each for each in outcomes if standing(each) is Verdict.SUPPORTED]
     parts = [
         f"## mecheval: {cell(report.bundle)}",
         f"**{tally(outcomes)}**",
@@ -72,10 +64,6 @@ def summary_markdown(report: BundleReport) -> str:
     return "\n\n".join([*parts, *rest]) + "\n"
 
 
-def _word(outcome: Outcome) -> Verdict | State:
-    return outcome.decision.verdict if outcome.decision else outcome.state
-
-
 def _table(outcomes: Sequence[Outcome], room: int) -> str:
     lines, used = [_HEAD], len(_HEAD)
     for number, outcome in enumerate(outcomes):
@@ -92,7 +80,7 @@ def _row(outcome: Outcome) -> str:
     decision = outcome.decision
     said = headline(decision) if decision else outcome.word
     cells = (
-        f"**{cell(said)}**" if _word(outcome) is not Verdict.SUPPORTED else cell(said),
+        f"**{cell(said)}**" if standing(outcome) is not Verdict.SUPPORTED else cell(said),
         cell(outcome.claim),
         cell(outcome.kind),
         cell(measured_cell(decision)),

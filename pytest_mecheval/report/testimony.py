@@ -21,7 +21,7 @@ class Testimony:
     """One run of one script, as its checked ledger has it; every text in it is untrusted."""
 
     run: str
-    """Which run: the script, and whether weights were shuffled or it was repeated."""
+    """Which run: the script, and what we changed about it."""
     ending: str
     """How it ended, in words."""
     standing: str
@@ -72,10 +72,7 @@ def _name(step: PlanStep) -> str:
     probe = step.probe
     if not isinstance(probe, Rerun):
         return ""
-    text = probe.entry
-    if probe.sham == "shuffle":
-        text += " on shuffled weights"
-    return f"{text}, run {probe.repeat + 1}" if probe.repeat else text
+    return f"{probe.entry}, {', '.join(probe.changes)}" if probe.changes else probe.entry
 
 
 def _rows(facts: Mapping[str, Any]) -> list[str]:

@@ -32,7 +32,7 @@ def told(spec, **facts):
 def test_a_stated_number_is_found_at_its_precision() -> None:
     (found,) = told({"number": "0.914"})
     assert (found.run, found.agrees, found.numbers) == (
-        "run.py on shuffled weights",
+        "run.py, weights shuffled",
         True,
         ("0.91406",),
     )
