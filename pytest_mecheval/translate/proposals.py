@@ -138,6 +138,8 @@ def _claimed(answer: Answer, candidate: Candidate, bundle: Bundle) -> Proposal:
             problems.append(f"claim {number}: {error}")
     if problems:
         return failed(candidate, _why(problems), tuple(problems))
+    if answer.reason.strip():  # a part of the passage that no kind can test costs coverage too
+        entries += untestable(candidate, answer.reason).entries
     return Proposal(candidate, Fate.CLAIMED, tuple(entries))
 
 

@@ -45,6 +45,8 @@ class Translation:
     """What is wrong with the subject, one line each."""
     asks: tuple[Ask, ...] = ()
     """Everything that was asked, for a survey of recordings."""
+    notes: tuple[str, ...] = ()
+    """What the bundle holds that no reader sees, or that gives orders to machines; named, never obeyed."""
     open: tuple[str, ...] = ()
     """Questions without an answer; while there are any, nothing is written."""
 
@@ -157,6 +159,7 @@ def translate(
         unseen=unseen,
         problems=problems,
         asks=tuple(run.asks),
+        notes=bundle.notes,
         open=tuple(run.open),
     )
 
