@@ -21,7 +21,7 @@ FEWEST_WORDS: Mapping[CandidateRole, int] = {"finding": 3, "plan": 2}
 _CUES: Mapping[str, re.Pattern[str]] = {
     name: re.compile(rf"(?<![A-Za-z])(?:{words})", re.IGNORECASE)
     for name, words in {
-        "causal": r"caus|necessar|essential|critical|crucial|key\b|drives?\b|responsib|relies on|rely on|depends? on|need|requir|destroy|matter|feeds? into|routes?\b|inhibit|copies|copy\b|suppress|implement|mediat|sufficien|carr(?:y|ies)\b|restores?\b|recover|takes? part",
+        "causal": r"caus|decid|comput|disturb|necessar|essential|critical|crucial|key\b|drives?\b|responsib|relies on|rely on|depends? on|need|requir|destroy|matter|feeds? into|routes?\b|inhibit|copies|copy\b|suppress|implement|mediat|sufficien|carr(?:y|ies)\b|restores?\b|recover|takes? part",
         "comparison": r"more\b|less\b|least\b|most\b|higher|lower|larg|small|strong|weak|best\b|worst|better|worse|first\b|second\b|rank|order|than\b|exceed|outperform|domina|compar|[~≈]|up to\b",
         "change": r"ablat|zero|resampl|patch|knock|remov|drop|fall|rais|increas|decreas|reduc|lower|cost|leaves?\b|chang|improv|hurt|degrad|keeps?\b|harm|effect",
         "attention": r"attend|attention|looks?\b|writes?\b|reads?\b|moves?\b",
@@ -86,7 +86,8 @@ def candidates(bundle: Bundle) -> tuple[Candidate, ...]:
     for passage in passages(bundle):
         if passage.kind == "heading":
             heading[passage.file] = passage.text
-            continue
+            if not _asserts(passage):
+                continue
         candidate = _candidate(passage, heading.get(passage.file, ""))
         if candidate is None:
             continue
@@ -96,6 +97,11 @@ def candidates(bundle: Bundle) -> tuple[Candidate, ...]:
             seen.add(key)
             found.append(candidate)
     return tuple(found)
+
+
+def _asserts(passage: Passage) -> bool:
+    """Whether a title of a report states a finding, as "Head 0 decides alone" does."""
+    return passage.role == "report" and {"causal", "component"} <= set(_cues(passage.text))
 
 
 def _candidate(passage: Passage, heading: str) -> Candidate | None:

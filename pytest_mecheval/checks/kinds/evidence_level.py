@@ -98,7 +98,6 @@ CHECK = Check(
     decide=decide,
     negate=no_negation,
     refuted_by=refuted_by,
-    cues=r"ablat|zero|patch|replac|knock|caus|necess|need|essential|important|matter|crucial|critical|destroy|respons|drives?\b|depend|relies|rely|requir|key\b|redundant|effect|implement|suffic|role|copies|carries",
     needs_model=False,
     doc=__doc__,
     examples=(

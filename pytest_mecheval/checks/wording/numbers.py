@@ -9,7 +9,7 @@ from pytest_mecheval.checks.stated_numbers import figures_in, states
 from pytest_mecheval.checks.wording.view import Mismatch, Rule, View
 from pytest_mecheval.stats.rounding import Stated
 
-CONTEXT_FIELDS = frozenset({"n", "min_prompts", "min_examples"})
+CONTEXT_FIELDS = frozenset({"n"})
 """Sample sizes: reports state them once ("2,048 prompts, as everywhere below")."""
 HEAD_FIELDS = frozenset({"heads"})
 """Numbers that are names."""
@@ -31,9 +31,7 @@ _WORDS: Mapping[str, float] = {
     },
 }
 _EVERY = re.compile(r"\b(all|each|every|any|both|in turn|remaining|other)\b", re.IGNORECASE)
-_BACK = re.compile(
-    r"\b(circuit|that head|this head|the heads?|it|its|them|those|these|same)\b", re.IGNORECASE
-)
+_BACK = re.compile(r"\b(circuit|heads?|it|its|them|those|these|same)\b", re.IGNORECASE)
 _SIZE = re.compile(
     r"(?:\bn\s*=\s*|(?<![\w.,]))\d[\d,]*(?:\s+[\w-]+){0,2}?\s+(?:prompts?|inputs?|examples?|samples?|sequences?|sentences?|pairs?|items?|texts?)\b"
     r"|\bn\s*=\s*\d[\d,]*",
@@ -80,8 +78,8 @@ def _stated(view: View, field: str, value: float) -> bool:
         if _BACK.search(view.quote):
             around = [each.component.head for each in components_named(view.prose)]
             return value in (*around, *heads_numbered(view.prose))
-    if field == "min_prompts" and (sizes := sizes_in(view.quote)) and value > min(sizes):
-        return True  # asks for more than the step alone: for this step and an earlier one
+    if field == "min_prompts":
+        return True  # more than the text says only asks for more; less is for the strength rules
     found = sizes_in(view.document) if field in CONTEXT_FIELDS else numbers_in(view.quote)
     return any(abs(each - abs(value)) <= TOLERANCE * max(1.0, each) for each in found)
 

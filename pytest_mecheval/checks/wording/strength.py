@@ -75,7 +75,9 @@ MANY = _words(
 )
 SAME = _words(r"same (?:prompts|inputs|examples|sequences|data)")
 _WRITTEN = {
-    "zero": _words(r"zero(?:s|ed|ing)?(?:-ablat\w+)?|zero ablat\w+|knock\w* out"),
+    "zero": _words(
+        r"zero(?:ed|ing)?(?:-ablat\w+)?|(?:with|to|by|of|writing) zeros|zero ablat\w+|knock\w* out"
+    ),
     "mean": _words(r"mean[- ]ablat\w+|by (?:its|their|the) mean|mean ablation"),
     "resample": _words(r"resampl\w+|interchang\w+|counterfactual (?:output|activation)s?"),
 }

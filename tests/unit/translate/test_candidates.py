@@ -118,3 +118,9 @@ def test_a_figure_in_a_report_can_never_be_dismissed(tmp_path):
 def test_same_bundle_same_candidates():
     bundle, _ = loaded(FILES[0])
     assert candidates(bundle) == candidates(bundle)
+
+
+def test_a_title_that_asserts_something_is_a_statement(tmp_path):
+    text = "# Head 0 decides alone\n\n## Head 2 of the copying model\nIt is elegant indeed.\n"
+    found = texts(bundle_of(tmp_path, documentation=text))
+    assert found == ["Head 0 decides alone", "It is elegant indeed."]

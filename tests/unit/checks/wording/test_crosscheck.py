@@ -11,6 +11,7 @@ from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.checks.binding import BoundClaim, bind
 from pytest_mecheval.checks.check import TaskFacts
 from pytest_mecheval.checks.wording.crosscheck import wording_of
+from pytest_mecheval.checks.wording.numbers import sizes_in
 from pytest_mecheval.checks.wording.view import Rule
 from pytest_mecheval.claims.model import Claim, ClaimFile, Quote
 from pytest_mecheval.claims.reading import read_claims
@@ -102,7 +103,7 @@ def mutants(claim: Claim) -> Iterator[tuple[str, Claim]]:
         yield "another component", rebuilt(claim, components=["a9.h9"])
     if claim.kind == "plan_step" and any(r.get("min_prompts", 1) > 1 for r in spec["requires"]):
         few = [{**each, "min_prompts": 1} for each in spec["requires"]]
-        if "prompts" in claim.quote.text:
+        if sizes_in(claim.quote.text) or "same prompts" in claim.quote.text:
             yield "on one prompt", rebuilt(claim, requires=few)
     if claim.kind == "attention":
         yield "another head", rebuilt(claim, head="a9.h9")
