@@ -21,7 +21,8 @@ BY_HAND = "by hand"
 """Who answered, in recordings that a person wrote from the claim files they are compared with."""
 NOTE_BY_HAND = (
     "The recorded answers were written by hand, from the very files they are compared with: every share of the\n"
-    "hand-written statements is 1.00 by construction and says nothing about any model."
+    "hand-written statements is 1.00 by construction (where the stated model can be loaded), and says nothing\n"
+    "about any model."
 )
 MAX_OPEN_SHOWN = 3
 NEAR_LINES = 3
