@@ -146,7 +146,7 @@ def test_a_recording_that_no_longer_fits_is_named_and_nothing_is_written(tmp_pat
     assert not (tmp_path / "out.claims.yaml").exists()
 
 
-def translated_by_command(bundle: str, recordings: Path, out: Path, *before: str):
+def translated_by_command(bundle: str, recordings: Path, out: Path):
     arguments = ["translate", bundle, "--llm", "replay", "--dir", str(recordings)]
     arguments += ["--claims", str(out), "--no-trial"]
     code = (
