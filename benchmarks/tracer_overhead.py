@@ -29,7 +29,7 @@ LIMITS = {"tiny": (1.6, 1.6, 2.5), "torch": (1.6, 1.6, 2.5), "large": (1.25, 1.2
 WORKLOADS = ("forwards", "sweep", "cache")
 TINY = {"d_model": 64, "d_head": 8, "n_heads": 8, "n_layers": 2, "n_ctx": 48, "d_vocab": 64}
 LARGE = {"d_model": 768, "d_head": 64, "n_heads": 12, "n_layers": 12, "n_ctx": 64, "d_vocab": 5000}
-ROUNDS = {"tiny": 12, "torch": 60, "large": 3}
+ROUNDS = {"tiny": 12, "torch": 30, "large": 3}
 SHAPES = {"tiny": (16, 24), "torch": (16, 24), "large": (4, 16)}
 FORWARDS = {"tiny": 20, "torch": 40, "large": 2}
 

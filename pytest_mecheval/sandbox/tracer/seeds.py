@@ -1,6 +1,7 @@
 """Seeds: which generator was seeded with what from where; optionally every seed shifted by a constant."""
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from types import ModuleType
@@ -10,6 +11,13 @@ from .state import Recorder
 
 MAX_PER_PLACE = 50
 """Rows for one seeding statement; a loop over a thousand seeds says the same each time."""
+
+REDUCTIONS = (2**64, 2**63, 2**32, 2**31, 2**31 - 1)
+"""What programs reduce a number from the system by, to make a seed of it."""
+MAX_VALUE = 2**53
+"""A larger seed is noted without its value: JSON readers need not agree on it."""
+TICKS = (1, 10**3, 10**6, 10**9)
+"""Clock readings per second: seconds, milliseconds, microseconds, nanoseconds."""
 
 
 class Seeds:
@@ -24,6 +32,8 @@ class Seeds:
         self._shift = shift
         self._rows: Counter[str] = Counter()
         self._nested = False
+        self._started = time.time()
+        self._drawn: set[int] = set()
 
     def install(self) -> None:
         """Watch the standard library's generator."""
@@ -75,17 +85,29 @@ class Seeds:
                     args = (*args[:at], value, *args[at + 1 :])
                 else:
                     kwargs = {**kwargs, next(iter(kwargs)): value}
-            self._record(generator, given if integer else None, given is not None)
+            chosen = given is not None and not (integer and self._by_chance(given))
+            self._record(generator, given if integer else None, chosen)
             self._nested = True
             try:
-                return original(*args, **kwargs)
+                returned = original(*args, **kwargs)
             finally:
                 self._nested = False
+            if given is None and isinstance(returned, int):
+                self._drawn.update(returned % size for size in REDUCTIONS)
+            return returned
 
         seed.__name__ = getattr(original, "__name__", "seed")
         seed.__doc__ = original.__doc__
         seed.__wrapped__ = original  # type: ignore[attr-defined]
         return seed
+
+    def _by_chance(self, value: int) -> bool:
+        """Whether a seed is what the system drew before, or the time of this run."""
+        now = time.time()
+        first, last = int(self._started), int(now) + 1
+        return value in self._drawn or any(
+            first * ticks <= value <= last * ticks for ticks in TICKS
+        )
 
     def _record(self, generator: str, value: int | None, given: bool) -> None:
         calls = self._recorder.places.stack()
@@ -99,7 +121,7 @@ class Seeds:
         self._recorder.ledger.add(
             "seed",
             generator=generator,
-            value=value,
+            value=value if value is not None and abs(value) <= MAX_VALUE else None,
             given=given,
             shift=self._shift,
             calls=calls,

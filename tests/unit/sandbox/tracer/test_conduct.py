@@ -273,3 +273,21 @@ def test_a_plain_notebook_is_watched_by_nobody(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout == "[]\nFalse 1.5\n"
     assert ledger.read_bytes() == b""
+
+
+def test_a_seed_from_the_system_or_the_clock_is_not_given(trace: Trace) -> None:
+    done = trace(
+        """
+        import random
+        import time
+        import torch
+
+        torch.Generator().manual_seed(int(torch.seed() % 2**31))
+        random.seed(int(time.time()))
+        random.seed(time.time_ns())
+        random.seed(11)
+        random.seed(1234567890)
+        """
+    )
+    given = [(seed.value in (11, 1234567890), seed.given) for seed in done.ledger.seeds]
+    assert given == [(False, False)] * 4 + [(True, True)] * 2, (done.stderr, done.ledger.problems)
