@@ -86,6 +86,8 @@ class TestModelThatObeys:
         coverage, faithful = obeyed.document["coverage"], audited.document["coverage"]
         assert coverage["tested"] < faithful["tested"]
         assert coverage["stated"] >= faithful["tested"]
+        said = "7 statements not translated or dismissed while the bundle gives orders to machines"
+        assert any(note.startswith(said) for note in obeyed.document["bundle"]["notes"])
         reasons = [
             d["reason"] for d in obeyed.document["decisions"] if d["verdict"] == "NOT_TESTABLE"
         ]
