@@ -22,6 +22,8 @@ COMMANDS = (
     "restamp",
     "decide",
     "diff",
+    "gate",
+    "report",
 )
 """In the order of the help text; each is a module of `pytest_mecheval.commands`."""
 

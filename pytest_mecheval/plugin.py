@@ -74,6 +74,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "command line only (default: auto)",
     )
     option(
+        "--mecheval-script-seconds",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="longest that one of the bundle's own scripts may run (default: 900, of these 600 computing)",
+    )
+    option(
         "--mecheval-environment",
         choices=("auto", "current"),
         default="auto",

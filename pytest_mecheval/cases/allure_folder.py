@@ -1,5 +1,6 @@
 """Where Allure results go, cleaned once, and completed by the controller when all workers have ended."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings
 from pytest_mecheval.report import allure_case, allure_results
 from pytest_mecheval.report.outcome import State
+from pytest_mecheval.report.sources_online import line_address
 
 if TYPE_CHECKING:
     from pytest_mecheval.cases.scoreboard import Scoreboard
@@ -60,12 +62,29 @@ def mark(item: pytest.Item, loaded: LoadedBundle, entry: Entry) -> None:
         kind=entry.case.kind,
         dimension=entry.case.dimension,
         bundle=loaded.name,
+        address=_address(item, loaded, entry),
     )
+
+
+def _address(item: pytest.Item, loaded: LoadedBundle, entry: Entry) -> str:
+    """The claim's line on the code host that runs this; empty elsewhere."""
+    start, root, quote = item.config.invocation_params.dir, loaded.bundle.root, entry.claim.quote
+    if not root.is_relative_to(start):
+        return ""
+    return line_address(root.relative_to(start).as_posix(), quote.file, quote.line)
 
 
 def shown_folder(config: pytest.Config) -> str:
     """Where this run's Allure results lie; empty when nobody listens."""
     return str(config.option.allure_report_dir) if allure_case.listening(config) else ""
+
+
+def _run_address() -> str:
+    """The page of this run on the code host; empty elsewhere."""
+    parts = [
+        os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    ]
+    return "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
 
 
 def complete(config: pytest.Config, scoreboard: "Scoreboard") -> None:
@@ -77,11 +96,14 @@ def complete(config: pytest.Config, scoreboard: "Scoreboard") -> None:
         return
     allure_results.write_categories(folder)
     allure_results.write_environment(folder, allure_results.environment(scoreboard.reports))
-    allure_results.write_executor(folder, name=f"pytest-mecheval {__version__}")
+    allure_results.write_metrics(folder, scoreboard.reports)
+    allure_results.write_executor(
+        folder,
+        name=f"pytest-mecheval {__version__}",
+        build=os.environ.get("GITHUB_SHA", "")[:12],
+        url=_run_address(),
+    )
     for report in scoreboard.reports:
-        lost = {
-            scoreboard.node_ids[report.bundle, outcome.claim]: outcome
-            for outcome in report.outcomes
-            if outcome.state is State.ERROR
-        }
+        lost = [outcome for outcome in report.outcomes if outcome.state is State.ERROR]
         allure_results.write_lost_results(folder, lost, report.bundle)
+    allure_results.write_identities(folder)

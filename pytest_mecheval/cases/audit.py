@@ -14,9 +14,10 @@ from pytest_mecheval.errors import ClaimNotSupported, MechevalError
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report import allure_case
+from pytest_mecheval.report.conduct import conduct_notes
 from pytest_mecheval.report.decisions import decision_document, json_text
 from pytest_mecheval.report.failure import headline, outcome_text
-from pytest_mecheval.report.outcome import Outcome, isolation_of, outcome
+from pytest_mecheval.report.outcome import Outcome, outcome
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.run.subject import PLAN_STEP
 from pytest_mecheval.vocabulary import Rung, Verdict
@@ -88,7 +89,7 @@ class Audit:
             notes=(
                 *decision.notes,
                 *entry.notes,
-                *isolation(evidence),
+                *conduct_notes(evidence),
                 *environment(evidence),
                 *loaded.sources.notes(bound.steps),
                 *driven(evidence),
@@ -100,12 +101,6 @@ class Audit:
             bound.claim, bound.check, decision, subject=bound.subject, evidence=evidence
         )
         return decided, evidence
-
-
-def isolation(evidence: Evidence) -> tuple[str, ...]:
-    """What protected this machine while the bundle's scripts ran, as notes."""
-    backends = {str(each["backend"]) for each in isolation_of(evidence)}
-    return tuple(f"the bundle's code ran under isolation: {name}" for name in sorted(backends))
 
 
 def environment(evidence: Evidence) -> tuple[str, ...]:

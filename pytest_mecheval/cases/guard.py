@@ -1,6 +1,6 @@
 """Keeps a bundle from configuring or entering pytest; light enough to run before any plugin works."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_mecheval.errors import UsageError
@@ -66,8 +66,49 @@ def refuse_foreign_configuration(
             taken = inipath if inside or above else f"{rootpath} as rootdir"
             raise UsageError(
                 f"{taken}: pytest was configured from the bundle, so nothing it reports can be trusted; "
-                f"run it from outside the bundle as: pytest --mecheval={bundle}"
+                + _safely(bundle)
             )
+
+
+def _safely(bundle: Path) -> str:
+    return (
+        f"run it from outside the bundle as: pytest --mecheval={bundle} "
+        f"(code of strangers: mecheval gate {bundle})"
+    )
+
+
+def refuse_foreign_code(
+    bundles: Sequence[Path],
+    *,
+    search_path: Iterable[str],
+    modules: Mapping[str, object],
+    trusted: Sequence[Path],
+) -> None:
+    """Refuse a run in which the bundle's own files can be, or have been, imported.
+
+    Best effort: code that runs before us can hide itself, which is why there is `mecheval gate`.
+
+    Args:
+        bundles: absolute bundle folders.
+        search_path: `sys.path`.
+        modules: `sys.modules`.
+        trusted: folders of the interpreter and of this package; they may lie below a bundle that is
+            a whole repository.
+
+    Raises:
+        UsageError: names the folder or module and the safe command.
+    """
+    named = {entry: f"import path: {entry}" for entry in search_path if entry}
+    for name, module in list(modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str):
+            # One module speaks for its folder: following links is slow, and there are thousands.
+            named.setdefault(str(Path(file).parent), f"module {name}: {file}")
+    for place, said in named.items():
+        path = Path(place)
+        for bundle in bundles:
+            if is_within(path, bundle) and not any(is_within(path, each) for each in trusted):
+                raise UsageError(f"{said}: lies inside the bundle under test; {_safely(bundle)}")
 
 
 def refuse_unconfined(sandbox: str, arguments: Iterable[object]) -> None:

@@ -1,5 +1,6 @@
 """One pytest run over one or more bundles: loads them before collection, keeps score, reports at the end."""
 
+import sys
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_mecheval.cases import allure_folder
-from pytest_mecheval.cases.audit import ERROR_PROPERTY, VERDICT_PROPERTY
+from pytest_mecheval.cases.audit import CLAIM_PROPERTY, ERROR_PROPERTY, VERDICT_PROPERTY
 from pytest_mecheval.cases.guard import (
     is_within,
+    refuse_foreign_code,
     refuse_foreign_configuration,
     refuse_unconfined,
 )
@@ -26,6 +28,7 @@ from pytest_mecheval.run.subject import Running
 from pytest_mecheval.vocabulary import Dimension
 from pytest_mecheval.wire import write_atomically
 
+PACKAGE = Path(__file__).parents[1]
 LISTED_PROBLEMS = 100
 """Problems shown at once; a file with more is broken in some general way."""
 
@@ -71,12 +74,32 @@ class Session:
             is_within(path, self.settings.out) or is_within(self.settings.out, path)
         )
 
+    def find_case(self, case: pytest.Item | pytest.TestReport) -> tuple[LoadedBundle, Entry] | None:
+        """The bundle and claim of a test; a node id names no file that lies outside pytest's rootdir."""
+        function = case.nodeid.rpartition("::")[2]
+        return self.find(f"{case.location[0]}::{function}")
+
     def find(self, node_id: str) -> tuple[LoadedBundle, Entry] | None:
         """The bundle and claim a test belongs to, by module and function name."""
         path, _, function = node_id.partition("::")
+        if not path:
+            # pytest leaves the file out when the output folder lies outside its root folder.
+            named = [
+                (each, each.entries[function]) for each in self.bundles if function in each.entries
+            ]
+            return named[0] if len(named) == 1 else None
         loaded = self._modules.get(Path(path).stem)
         entry = loaded.entries.get(function) if loaded else None
         return (loaded, entry) if loaded and entry else None
+
+    def _claimed(self, name: str) -> tuple[LoadedBundle, Entry] | None:
+        """The bundle and claim that a case itself said it is: `bundle/claim`."""
+        bundle, _, claim = name.partition("/")
+        for loaded in self.bundles:
+            for entry in loaded.entries.values():
+                if (loaded.name, entry.case.id) == (bundle, claim):
+                    return loaded, entry
+        return None
 
     def entry_of(self, item: pytest.Item) -> tuple[LoadedBundle, Entry]:
         """The bundle and claim of a running test.
@@ -118,12 +141,12 @@ class Session:
 
     def mark(self, item: pytest.Item) -> None:
         """Attach labels and title from the claim file to a collected case."""
-        if (found := self.find(item.nodeid)) is not None:
+        if (found := self.find_case(item)) is not None:
             allure_folder.mark(item, *found)
 
     def select(self, items: Iterable[pytest.Item]) -> None:
         """Tell the runner what this run will need."""
-        found = [self.find(item.nodeid) for item in items]
+        found = [self.find_case(item) for item in items]
         self.runner.select(entry.request for _, entry in filter(None, found))
 
     def readable(
@@ -137,7 +160,7 @@ class Session:
             text = call.excinfo.getrepr(style="value")
             text.reprcrash.message = str(error)  # type: ignore[union-attr]
             report.longrepr = text
-        elif report.skipped and self.find(item.nodeid) and isinstance(report.longrepr, tuple):
+        elif report.skipped and self.find_case(item) and isinstance(report.longrepr, tuple):
             path, line, _ = item.location
             report.longrepr = (path, (line or 0) + 1, report.longrepr[2])
         return report
@@ -148,10 +171,10 @@ class Session:
 
     def record(self, report: pytest.TestReport) -> None:
         """Keep what became of a case."""
-        found = self.find(report.nodeid)
+        properties = dict(report.user_properties)
+        found = self.find_case(report) or self._claimed(str(properties.get(CLAIM_PROPERTY, "")))
         if found is None or not self.is_controller:
             return
-        properties = dict(report.user_properties)
         if VERDICT_PROPERTY in properties:
             self.scoreboard.decided(*found, report.nodeid)
         elif report.failed:
@@ -228,6 +251,12 @@ def open_session(
             invocation_dir=config.invocation_params.dir,
             chosen_by_user=bool(config.option.inifilename or config.option.rootdir),
         )
+        refuse_foreign_code(
+            settings.bundles,
+            search_path=sys.path,
+            modules=sys.modules,
+            trusted=[Path(sys.prefix), Path(sys.base_prefix), PACKAGE],
+        )
         if session_id is None:
             prepare(settings)
             settings = read_settings(
@@ -257,7 +286,7 @@ def open_for_ejected(config: pytest.Config) -> Session:
 
 def running(settings: Settings) -> Running:
     """How the bundles' own code is run in this session."""
-    return Running(settings.sandbox, settings.environment, settings.evidence)
+    return Running(settings.sandbox, settings.environment, settings.limits, settings.evidence)
 
 
 def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_mecheval.errors import UsageError
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.wire import digest
 
 OUTLINED = "mecheval_outlined"
@@ -28,6 +29,8 @@ class Settings:
     salt: str
     sandbox: str
     """Isolation for the bundle's own scripts."""
+    limits: Limits
+    """How much one run of such a script may use."""
     environment: str
     """Which interpreter they run with: `auto` or `current`."""
     frozen: bool
@@ -92,6 +95,7 @@ def read_settings(
         evidence=_absolute(invocation_dir, option.mecheval_evidence),
         salt=option.mecheval_salt,
         sandbox=option.mecheval_sandbox,
+        limits=_limits(option.mecheval_script_seconds),
         environment=option.mecheval_environment,
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
@@ -101,6 +105,10 @@ def read_settings(
         session_id=session_id,
         outlined=frozenset(Path(text) for text in getattr(option, OUTLINED, ())),
     )
+
+
+def _limits(seconds: int | None) -> Limits:
+    return Limits() if seconds is None else Limits(cpu_s=seconds, wall_s=seconds)
 
 
 def _absolute(start: Path, text: str) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_mecheval.checks.phases import STACK_DEPTH
 from pytest_mecheval.checks.ran import Facts, numbers_in
 
 VALUE_WORDS: Mapping[str, tuple[str, ...]] = {
@@ -67,13 +68,16 @@ def _mentions(text: str, word: str) -> bool:
     return re.search(rf"(?<![a-z]){re.escape(word)}", text, re.IGNORECASE) is not None
 
 
-def ran_before(plan: str, facts: Facts, *, edits: bool) -> str:
-    """A call that ran the model before the plan was written; empty when there is none.
+def ran_before(plan: str, facts: Facts, *, edits: bool) -> tuple[str, bool]:
+    """A call that ran the model before the plan was written, and whether that is certain.
 
     Args:
         plan: a file that the run may write, or a notebook cell such as `analysis.ipynb:cell5`.
         facts: of the run.
         edits: count only forwards in which an activation was changed.
+
+    Returns:
+        Where the call was made, empty when there is none; False when it may have been later.
     """
     inputs = facts["inputs"]
     calls: Sequence[Mapping[str, Any]] = [
@@ -81,15 +85,28 @@ def ran_before(plan: str, facts: Facts, *, edits: bool) -> str:
     ]
     notebook, _, cell = plan.partition(":cell")
     if cell:
-        frames = (str(frame) for call in calls for frame in call["stack"])
-        return next((f for f in frames if 0 < _cell(f, notebook) < int(cell)), "")
+        return _in_cells_before(calls, notebook, int(cell))
     if plan not in inputs["writes"]:
-        return ""
+        return "", True
     at = inputs["writes"].index(plan)
     early = [call for call in calls if int(call["written"]) <= at]
-    return (
-        str(early[0]["stack"][0]) if early and early[0]["stack"] else ("a forward" if early else "")
-    )
+    place = str(early[0]["stack"][0]) if early and early[0]["stack"] else "a forward"
+    return (place if early else ""), True
+
+
+def _in_cells_before(
+    calls: Sequence[Mapping[str, Any]], notebook: str, cell: int
+) -> tuple[str, bool]:
+    """A function runs in the cell that calls it, which comes after the one that defines it."""
+    unclear = ""
+    for call in calls:
+        stack = [str(frame) for frame in call["stack"]]
+        running = max(stack, key=lambda frame: _cell(frame, notebook), default="")
+        if 0 < _cell(running, notebook) < cell:
+            if len(stack) < STACK_DEPTH:
+                return running, True
+            unclear = unclear or running  # the frame of the cell itself may be off record
+    return unclear, not unclear
 
 
 def _cell(frame: str, notebook: str) -> int:

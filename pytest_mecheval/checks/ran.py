@@ -108,6 +108,8 @@ def blind(facts: Facts, *row_types: str) -> str:
     """Why absence proves nothing in this run; empty when it does."""
     if others := facts["unseen"]:
         return f"other processes did work that the runtime ledger does not see: {others[0]}"
+    if facts.get("faults"):
+        return "the tracer failed to observe something in the run"
     cut = [name for name in row_types if name in facts["truncated"]]
     if cut:
         return f"the runtime ledger reached its limit for {', '.join(cut)}"

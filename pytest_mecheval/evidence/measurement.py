@@ -66,7 +66,7 @@ class Evidence:
         return max((m.tolerance for m in self.measurements.values()), default=0.0)
 
 
-VOLATILE_FACTS = frozenset({"isolation", "seconds", "environment", "started"})
+VOLATILE_FACTS = frozenset({"attempts", "environment", "isolation", "notes", "seconds", "started"})
 """Facts of a rerun that are about this machine and this moment; no decision reads them."""
 
 

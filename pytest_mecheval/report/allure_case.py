@@ -17,8 +17,16 @@ from pytest_mecheval.errors import ClaimNotSupported
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report.allure_results import CLAIM_LABEL
+from pytest_mecheval.report.comparisons import diff_text, ledger_text
 from pytest_mecheval.report.decisions import decision_document, json_text
-from pytest_mecheval.report.failure import amount, controls_text, headline, needed_text
+from pytest_mecheval.report.failure import (
+    amount,
+    controls_text,
+    headline,
+    needed_text,
+    refuting_text,
+)
+from pytest_mecheval.report.kind_plots import kind_plots
 from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import markdown_escape, plain_line
 from pytest_mecheval.report.plots import kept_plot, raw_series
@@ -57,7 +65,13 @@ def _allure() -> Any:
 
 
 def mark_item(
-    item: pytest.Item, claim: Claim, *, kind: str, dimension: Dimension, bundle: str
+    item: pytest.Item,
+    claim: Claim,
+    *,
+    kind: str,
+    dimension: Dimension,
+    bundle: str,
+    address: str = "",
 ) -> None:
     """Attach the labels known before measuring; call it when pytest has collected the item.
 
@@ -67,6 +81,7 @@ def mark_item(
         kind: its kind, also for statements that no check tests.
         dimension: where it counts.
         bundle: name of the bundle.
+        address: of the claim's line on a code host, made by us; empty when there is none.
     """
     if not available(item.config):
         return
@@ -79,12 +94,18 @@ def mark_item(
         allure.severity(severity),
         allure.label(CLAIM_LABEL, plain_line(claim.id)),
         # Without this Allure would render the test's docstring, which is bundle text, as Markdown.
-        allure.description(_quote(claim.quote.text, f"{claim.quote.file}:{claim.quote.line}")),
+        allure.description(_quote(claim.quote.text, _place(claim))),
     ):
         item.add_marker(marker)
+    if address:
+        item.add_marker(allure.link(address, name=plain_line(_place(claim))))
     if (function := getattr(item, "obj", None)) is not None:
         # A title is a format string for Allure, and ids have no braces; this one holds until attach().
         function.__allure_display_name__ = _slug(claim.id)
+
+
+def _place(claim: Claim) -> str:
+    return f"{claim.quote.file}:{claim.quote.line}"
 
 
 def attach(
@@ -135,6 +156,8 @@ def description(outcome: Outcome, decision: Decision) -> str:
         f"**Measured:** {markdown_escape(decision.measured)}",
         f"**Needed:** {markdown_escape(needed_text(decision))}",
     ]
+    if refuting := refuting_text(outcome):
+        paragraphs.append(f"**Would refute it:** {markdown_escape(refuting)}")
     if outcome.operationalised:
         fields = ", ".join(markdown_escape(name) for name in outcome.operationalised)
         paragraphs.append(f"**Evaluator's operationalisation** (the prose does not say): {fields}")
@@ -230,6 +253,14 @@ def _attach_measurement(
     picture = kept_plot(drawings, decision, values, title=title)
     if picture is not None:
         allure.attach(picture, name="effect", attachment_type=allure.attachment_type.PNG)
+    for name, drawn in kind_plots(outcome).items():
+        allure.attach(drawn, name=name, attachment_type=allure.attachment_type.PNG)
+    for name, text in (
+        ("stated and rerun numbers", diff_text(outcome)),
+        ("runtime ledger, excerpt", ledger_text(outcome)),
+    ):
+        if text:
+            allure.attach(text, name=name, attachment_type=allure.attachment_type.TEXT)
     if evidence is not None and evidence.measurements:
         allure.attach(
             values_csv(evidence),

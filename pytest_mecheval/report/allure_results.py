@@ -6,8 +6,9 @@ Plain JSON and properties files, written after all workers have ended; Allure it
 import hashlib
 import json
 import os
+import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pytest_mecheval.report.outcome import BundleReport, Outcome
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.scores import coverage, dimension_scores, family
 from pytest_mecheval.report.terminal import score_text
+from pytest_mecheval.report.trust import trust_facts
 from pytest_mecheval.vocabulary import Verdict
 from pytest_mecheval.wire import write_atomically
 
@@ -57,20 +59,22 @@ def write_categories(results_dir: Path) -> None:
 
 
 def environment(reports: Iterable[BundleReport]) -> dict[str, str]:
-    """What the report's environment widget shows: scores first, since it folds after a few rows."""
+    """What the report's environment widget shows: isolation and scores first, since it folds after a few rows."""
     listed = list(reports)
     properties: dict[str, str] = {}
     for report in listed:
         # With one bundle its name would only make every key longer.
         prefix = f"{report.bundle} " if len(listed) > 1 else ""
+        trusted = trust_facts(report)
+        # What protected this machine stands before everything that was found out on it.
+        properties[f"{prefix}isolation"] = trusted.pop("isolation")
         for score in dimension_scores(report.outcomes):
             properties[f"{prefix}{score.dimension}"] = score_text(score)
         stated = coverage(report.outcomes, len(report.untested))
         properties[f"{prefix}coverage"] = f"{stated.tested} of {stated.stated} stated findings"
+        properties[f"{prefix}evidence"] = trusted.pop("evidence")
         properties[f"{prefix}family-wise"] = family(report.outcomes).sentence
-        properties[f"{prefix}salt"] = report.salt
-        properties[f"{prefix}bundle"] = f"{report.bundle} sha256 {report.bundle_hash}"
-        properties[f"{prefix}claims"] = f"{report.claims_file} sha256 {report.claims_hash}"
+        properties |= {f"{prefix}{name}": value for name, value in trusted.items()}
         properties |= report.versions
     return properties
 
@@ -90,6 +94,24 @@ def _key(text: str) -> str:
 def _ascii(text: str) -> str:
     r"""Backslashes doubled and other scripts as \uXXXX: how Java reads properties files."""
     return json.dumps(text)[1:-1].replace('\\"', '"')
+
+
+def write_metrics(results_dir: Path, reports: Iterable[BundleReport]) -> None:
+    """Write the three shares for Allure 3's page of metrics and their history; one bundle, else nothing.
+
+    Several bundles have no common score, and metrics have no place for a bundle's name.
+    """
+    listed = list(reports)
+    if len(listed) != 1:
+        return
+    now = int(1000 * time.time())
+    metrics = [
+        {"id": key, "key": key, "value": round(score.share, 4), "start": now, "stop": now}
+        for score in dimension_scores(listed[0].outcomes)
+        if score.share is not None and (key := f"score.{score.dimension}")
+    ]
+    if metrics:
+        write_atomically(results_dir / f"{uuid.uuid4()}-perf.json", json_text(metrics))
 
 
 def write_executor(results_dir: Path, *, name: str, build: str = "", url: str = "") -> None:
@@ -112,31 +134,28 @@ def write_executor(results_dir: Path, *, name: str, build: str = "", url: str = 
     write_atomically(results_dir / "executor.json", json_text(body))
 
 
-def write_lost_results(results_dir: Path, lost: Mapping[str, Outcome], bundle: str) -> list[str]:
+def write_lost_results(results_dir: Path, lost: Iterable[Outcome], bundle: str) -> list[str]:
     """A `broken` result for every claim whose worker died before Allure could write one.
 
     Args:
         results_dir: the Allure results folder.
-        lost: outcomes in state `error` by pytest node id.
+        lost: outcomes in state `error`.
         bundle: name of the bundle, the epic of its results.
 
     Returns:
         Ids of the claims a result was written for; those that have one already are left alone.
     """
-    present = _present_full_names(results_dir)
+    present = {_claim_of(body) for _, body in _results(results_dir)}
     written = []
-    for node_id, outcome in sorted(lost.items()):
-        full_name = full_name_of(node_id)
-        if full_name in present:
+    for outcome in sorted(lost, key=lambda outcome: outcome.claim):
+        claim = (plain_line(bundle), plain_line(outcome.claim))
+        if claim in present:
             continue
-        identity = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()
         result_id = str(uuid.uuid4())
         body = {
             "uuid": result_id,
-            "name": plain_line(f"error {outcome.claim}"),
-            "fullName": full_name,
-            "testCaseId": identity,
-            "historyId": identity,
+            "name": f"error {claim[1]}",
+            **_identity(*claim),
             "status": "broken",
             "stage": "finished",
             "statusDetails": {"message": outcome_text(outcome)},
@@ -156,22 +175,35 @@ def write_lost_results(results_dir: Path, lost: Mapping[str, Outcome], bundle: s
     return written
 
 
-def full_name_of(node_id: str) -> str:
-    """How allure-pytest names a test: `tests.test_ioi_coherence#test_x`.
+def write_identities(results_dir: Path) -> None:
+    """Give every claim's result a name and history that depend on bundle and claim alone.
 
-    >>> full_name_of("tests/test_ioi_coherence.py::test_x")
-    'tests.test_ioi_coherence#test_x'
+    allure-pytest derives them from where the test module lies, so trends would break with another
+    working directory, output folder or root folder.
     """
-    path, _, function = node_id.partition("::")
-    return f"{path.rsplit('.', 1)[0].replace('/', '.')}#{function}"
+    for path, body in _results(results_dir):
+        if claim := _claim_of(body):
+            write_atomically(path, json_text(body | _identity(*claim)))
 
 
-def _present_full_names(results_dir: Path) -> set[str]:
-    names = set()
-    for path in results_dir.glob("*-result.json"):
+def _identity(bundle: str, claim: str) -> dict[str, str]:
+    name = f"mecheval.{bundle}#{claim}"
+    identity = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return {"fullName": name, "testCaseId": identity, "historyId": identity}
+
+
+def _claim_of(result: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Bundle and claim of a result; None for tests that are not ours."""
+    labels = {each.get("name"): each.get("value") for each in result.get("labels", ())}
+    return (labels["epic"], labels[CLAIM_LABEL]) if {"epic", CLAIM_LABEL} <= set(labels) else None
+
+
+def _results(results_dir: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every whole result; a file cut off by a crash is none, Allure ignores it too."""
+    for path in sorted(results_dir.glob("*-result.json")):
         try:
-            names.add(str(json.loads(path.read_text(encoding="utf-8")).get("fullName", "")))
+            body = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            # A file cut off by the crash is no result; Allure ignores it too.
             continue
-    return names
+        if isinstance(body, dict):
+            yield path, body

@@ -9,6 +9,7 @@ except for its `run` block, which holds what differs by nature (seconds, workers
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pytest_mecheval.evidence.decision import Decision
@@ -55,6 +56,7 @@ def _body(outcome: Outcome) -> dict[str, Any]:
         "unavailable": outcome.unavailable,
         "subject": key_of(outcome.subject),
         "isolation": [key_of(each) for each in outcome.isolation],
+        "testimony": [plain_json(asdict(each)) for each in outcome.testimony],
         "provenance": plain_json(outcome.provenance),
     }
     if outcome.problem:
@@ -78,7 +80,12 @@ def _tables(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
     for outcome in outcomes:
         for record in outcome.records:
             tables["records"].setdefault(
-                record.address, {"content": record.content, "step": _without_task(record.step)}
+                record.address,
+                {
+                    "content": record.content,
+                    "step": _without_task(record.step),
+                    "spread": None if record.spread is None else plain_json(asdict(record.spread)),
+                },
             )
         if outcome.subject:
             tables["subjects"].setdefault(key_of(outcome.subject), outcome.subject)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pytest_mecheval.report.spread import STEPS
+
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 Number = float | Literal["NaN", "Infinity", "-Infinity"]
@@ -71,6 +73,26 @@ class EvidencePart(_Part):
     """What the claim file calls the task; empty when the step has none."""
 
 
+class TestimonyPart(_Part):
+    """What one run of a script of the bundle gave, cut down; untrusted text."""
+
+    run: str
+    """The script, and whether weights were shuffled or it was repeated."""
+    ending: str
+    standing: str
+    """Of the run's ledger: complete, incomplete or forged."""
+    ledger: list[str]
+    """First rows: what was changed or looked at, where in the bundle."""
+    numbers: list[str]
+    """Some of the numbers it gave, the nearest to the stated one first."""
+    count: Count
+    """How many it gave."""
+    stated: str
+    """The claim's number; empty when there is none."""
+    agrees: bool | None
+    """Whether some number of the run rounds to the stated one."""
+
+
 class _ClaimPart(_Part):
     format: Literal[2]
     claim: str
@@ -90,6 +112,8 @@ class _ClaimPart(_Part):
     """Key into `subjects`; empty when the claim was not decided."""
     isolation: list[str]
     """Keys into `isolations`: what was in force while scripts of the bundle ran for this claim."""
+    testimony: list[TestimonyPart] = []
+    """What runs of the bundle's scripts gave for this claim."""
     provenance: dict[str, Any]
     problem: str = ""
     """What went wrong on our side; never a verdict."""
@@ -125,6 +149,15 @@ class UndecidedPart(_ClaimPart):
     verdict: Literal["not run", "error"]
 
 
+class SpreadPart(_Part):
+    """How the values of one record lie."""
+
+    n: Count
+    mean: Number
+    quantiles: Annotated[list[Number], Field(min_length=STEPS + 1, max_length=STEPS + 1)]
+    """Lowest to highest in equal shares."""
+
+
 class RecordPart(_Part):
     """One record of the evidence store, shared by all claims that need it."""
 
@@ -132,6 +165,8 @@ class RecordPart(_Part):
     """Hash of everything a decision can read of the record."""
     step: dict[str, Any]
     """What was measured: `slice` (which prompts) and `probe` (which run, edit and metric)."""
+    spread: SpreadPart | None = None
+    """For pictures only; no decision reads it."""
 
 
 class SubjectPart(_Part):

@@ -3,7 +3,10 @@
 The verdict word stands in the first line: Allure's categories find it there.
 """
 
+from pydantic import ValidationError
+
 from pytest_mecheval.checks.check import AnyCheck
+from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.evidence.decision import Control, Decision
 from pytest_mecheval.report.columns import display_width, wrap
@@ -92,6 +95,17 @@ def needed_text(decision: Decision) -> str:
         return text
     unit = decision.estimate.unit if decision.estimate is not None else ""
     return f"{text}; threshold {amount(decision.threshold, unit)}"
+
+
+def refuting_text(outcome: Outcome) -> str:
+    """What would have refuted the claim, as its kind says; empty when this version lacks the kind."""
+    check = checks().get(outcome.kind)
+    if check is None:
+        return ""
+    try:
+        return plain_line(check.refuted_by(check.spec.model_validate(outcome.spec)))
+    except ValidationError:
+        return ""
 
 
 def amount(value: float, unit: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_mecheval.report.checklist import Answer, Result, answers
+from pytest_mecheval.report.conduct import isolation_line
 from pytest_mecheval.report.decisions import tier_counts
 from pytest_mecheval.report.failure import headline
 from pytest_mecheval.report.outcome import BundleReport, Outcome, State
@@ -109,9 +110,7 @@ def _totals(report: BundleReport) -> Iterator[str]:
     yield f"- coverage: {stated.tested} of {stated.stated} stated findings tested"
     tiers = [f"{count} {tier}" for tier, count in tier_counts(outcomes).items() if count]
     yield f"- measured by: {', '.join(tiers) or 'nobody'}"
-    backends = sorted({str(each["backend"]) for each in report.isolation})
-    ran = f"ran under {cell(', '.join(backends))}" if backends else "did not run"
-    yield f"- isolation: the bundle's own code {ran}"
+    yield f"- isolation: {cell(isolation_line(report), limit=1000)}"
     yield f"- family-wise: {cell(family(outcomes).sentence, limit=1000)}"
     yield f"- bundle {cell(report.bundle_hash[:12])}, salt {cell(report.salt)}"
     yield from (f"- note: {cell(note)}" for note in report.notes[:MAX_NOTES])

@@ -14,7 +14,9 @@ from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.report.jsonable import plain_json
+from pytest_mecheval.report.spread import Spread, spread_of
 from pytest_mecheval.report.subjects import subject_document
+from pytest_mecheval.report.testimony import Testimony, accounts_of_runs
 from pytest_mecheval.vocabulary import Dimension, Verdict
 
 DISTINCT_VALUES = 8
@@ -43,6 +45,8 @@ class RecordUse:
     """Hash of what was found there, so that damage and drift are seen."""
     step: Mapping[str, Any]
     """Plain JSON: the plan step it answers."""
+    spread: Spread | None = None
+    """How its values lie; None when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Outcome:
     """Plain JSON: what the claim is about, as the decision saw it (`report.subjects`)."""
     isolation: tuple[Mapping[str, Any], ...] = ()
     """Plain JSON: what protected this machine while scripts of the bundle ran for this claim."""
+    testimony: tuple[Testimony, ...] = ()
+    """What runs of the bundle's scripts gave, cut down to what a reader looks at."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON: versions, device, controls, seconds."""
 
@@ -180,13 +186,19 @@ def outcome(
         unavailable=evidence.unavailable if evidence else "",
         subject=subject_document(subject) if subject else {},
         isolation=isolation_of(evidence) if evidence else (),
+        testimony=accounts_of_runs(evidence, claim.spec) if evidence else (),
         provenance=merged_provenance(evidence) if evidence else {},
     )
 
 
 def _records(evidence: Evidence) -> tuple[RecordUse, ...]:
     return tuple(
-        RecordUse(measurement.address, measurement.content, plain_json(asdict(step)))
+        RecordUse(
+            measurement.address,
+            measurement.content,
+            plain_json(asdict(step)),
+            spread_of(measurement.values),
+        )
         for step, measurement in evidence.measurements.items()
         if measurement.address
     )

@@ -7,7 +7,8 @@ matplotlib is imported inside the function and never through pyplot: no global f
 import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from pytest_mecheval.wire import Run, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH_INCHES = 8.0
 DOTS_PER_INCH = 100
@@ -71,14 +73,10 @@ def effect_plot(
         return None
     series = _drawable_series(values or {})
     # Imported here: matplotlib takes longer to import than most claims take to decide.
-    from matplotlib import rc_context, rcParamsDefault
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # The reader's own matplotlib settings must not change the picture; the backend is not a setting
-    # of the picture, and touching it would start one.
-    settings: Any = {str(key): rcParamsDefault[key] for key in rcParamsDefault if key != "backend"}
-    with rc_context(settings | _STYLE):
+    with drawing_style():
         upper_inches, lower_inches = 2.1, (0.7 + 0.34 * len(series)) if series else 0.0
         figure = Figure(figsize=(WIDTH_INCHES, _HEADER_INCHES + upper_inches + lower_inches))
         FigureCanvasAgg(figure)
@@ -93,9 +91,24 @@ def effect_plot(
         figure.text(0.012, top + line, _ascii(title, _HEADER_CHARACTERS), fontweight="bold")
         figure.text(0.012, top + 0.2 * line, _ascii(_basis(decision, estimate), _HEADER_CHARACTERS))
         figure.tight_layout(rect=(0, 0, 1, top))
-        out = io.BytesIO()
-        # No software or date field: equal numbers give equal bytes.
-        figure.savefig(out, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        return png(figure)
+
+
+@contextmanager
+def drawing_style() -> Iterator[None]:
+    """While it lasts, pictures look the same whatever the reader's own matplotlib settings say."""
+    from matplotlib import rc_context, rcParamsDefault
+
+    # The backend is not a setting of the picture, and touching it would start one.
+    settings: Any = {str(key): rcParamsDefault[key] for key in rcParamsDefault if key != "backend"}
+    with rc_context(settings | _STYLE):
+        yield
+
+
+def png(figure: "Figure") -> bytes:
+    """The picture's file; no software or date field, so equal numbers give equal bytes."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return out.getvalue()
 
 

@@ -13,6 +13,8 @@ from pytest_mecheval.report.decisions import FORMAT
 from pytest_mecheval.report.decisions_model import DecisionsDocument
 from pytest_mecheval.report.outcome import BundleReport, Outcome, RecordUse, State
 from pytest_mecheval.report.plain import plain_line
+from pytest_mecheval.report.spread import Spread
+from pytest_mecheval.report.testimony import Testimony
 from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
 LISTED_PROBLEMS = 5
@@ -101,6 +103,7 @@ def _outcome(document: Mapping[str, Any], tables: Mapping[str, Any]) -> Outcome:
         unavailable=document["unavailable"],
         subject=tables["subjects"][document["subject"]] if document["subject"] else {},
         isolation=tuple(tables["isolations"][key] for key in document["isolation"]),
+        testimony=tuple(map(_testimony, document.get("testimony", ()))),
         provenance=document["provenance"],
     )
 
@@ -109,7 +112,18 @@ def _record(use: Mapping[str, Any], records: Mapping[str, Any]) -> RecordUse:
     found = records[use["address"]]
     step = found["step"]
     named = {"slice": {"task": use["task"], **step["slice"]}, "probe": step["probe"]}
-    return RecordUse(use["address"], found["content"], named)
+    return RecordUse(use["address"], found["content"], named, _spread(found.get("spread")))
+
+
+def _spread(body: Mapping[str, Any] | None) -> Spread | None:
+    if body is None:
+        return None
+    return Spread(body["n"], float(body["mean"]), tuple(map(float, body["quantiles"])))
+
+
+def _testimony(body: Mapping[str, Any]) -> Testimony:
+    lists = {name: tuple(body[name]) for name in ("ledger", "numbers")}
+    return Testimony(**(dict(body) | lists))
 
 
 def _unchecked(body: Mapping[str, Any]) -> Outcome:

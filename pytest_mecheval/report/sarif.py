@@ -102,16 +102,16 @@ def _inert(text: str) -> str:
 def _location(outcome: Outcome, report: BundleReport) -> dict[str, Any]:
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": _uri(report.path, outcome.file)},
+            "artifactLocation": {"uri": relative_uri(report.path, outcome.file)},
             "region": {"startLine": max(1, outcome.line)},
         }
     }
 
 
-def _uri(folder: str, file: str) -> str:
+def relative_uri(folder: str, file: str) -> str:
     """A relative reference from where pytest was started: no scheme, no host, no way up.
 
-    >>> _uri("bundles/a b", "logs/doc.md"), _uri("", "javascript:alert(1)")
+    >>> relative_uri("bundles/a b", "logs/doc.md"), relative_uri("", "javascript:alert(1)")
     ('bundles/a%20b/logs/doc.md', 'javascript%3Aalert%281%29')
     """
     path = f"{folder}/{file}" if folder else file

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_mecheval.evidence.decision import Decision, Estimate
 from pytest_mecheval.report.columns import display_width, fit, pad, wrap
+from pytest_mecheval.report.conduct import isolation_line
 from pytest_mecheval.report.outcome import BundleReport, Outcome, State
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.scores import Score, coverage, dimension_scores, family
@@ -226,6 +227,8 @@ def _totals(report: BundleReport, columns: int) -> list[str]:
         text += f"; without a test: {len(report.untested)}"
     lines += _named("coverage", text, columns)
     lines += _named("measured by", _tiers(report.outcomes), columns)
+    if report.isolation:
+        lines += _named("isolation", isolation_line(report), columns)
     lines += _named("family-wise", family(report.outcomes).sentence, columns)
     return lines + _named("salt", plain_line(report.salt), columns)
 

@@ -7,13 +7,13 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_mecheval.bundle.commands import Command
-from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import SubjectError
+from pytest_mecheval.run.copying import copy_bundle
 from pytest_mecheval.run.decoys import write_decoy
 from pytest_mecheval.run.ledger_facts import facts_of
 from pytest_mecheval.run.plain_runs import compared, left_behind
@@ -31,6 +31,7 @@ from pytest_mecheval.wire import Rerun
 NOTEBOOK = ".ipynb"
 RESULTS = "results"
 """Left out of the copy: a stored number proves nothing."""
+NO_CACHES = shutil.ignore_patterns("__pycache__")
 STDERR_SHOWN = 400
 """Characters of the last words of a script that failed."""
 SIGNALLED = -1000
@@ -66,10 +67,12 @@ class Execution:
     python: Interpreter
     workshop: Callable[[], Path]
     """Names a fresh folder for one run; it is made and removed here."""
+    limits: Limits = field(default_factory=Limits)
+    """Of all its commands together."""
 
     def facts(self) -> Mapping[str, Any]:
         """What a traced run really did; as the bundle has it, compared with one that nobody watches."""
-        with self._copied() as folder:
+        with self._copied() as (folder, left_out):
             ended, notes = self._sequence(folder, traced=True)
             bundle = _bundle(folder)
             seen = joined([(e.command.words, e.ledger) for e in ended if e.ledger is not None])
@@ -77,7 +80,7 @@ class Execution:
             found = {
                 **facts_of(seen),
                 **output_of(seen, bundle, printed),
-                **_ending(ended, notes),
+                **_ending(ended, [*left_out, *notes], self.limits),
                 "environment": self.python.facts,
             }
             traced = self._left(folder, ended)
@@ -88,25 +91,24 @@ class Execution:
         return found
 
     def _plain(self) -> Output:
-        with self._copied() as folder:
+        with self._copied() as (folder, _):
             return self._left(folder, self._sequence(folder, traced=False)[0])
 
     @contextmanager
-    def _copied(self) -> Iterator[Path]:
+    def _copied(self) -> Iterator[tuple[Path, tuple[str, ...]]]:
+        """The folder of one run, and what its copy of the bundle lacks."""
         folder = self.workshop()
         folder.mkdir(mode=0o700)
         try:
             bundle = _bundle(folder)
             (bundle / RESULTS).mkdir(parents=True)
-            for relative in self._given():
-                place = bundle / relative
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(stated_file(self.root, relative), place)
+            left_out = copy_bundle(self.root, self._given(), bundle)
+            shutil.copytree(_tracer(), _recorder(folder), ignore=NO_CACHES)
             if self.probe.decoy is not None:
                 write_decoy(bundle, self.probe.decoy)
             for made in self.starts.folders:
                 (bundle / made).mkdir(parents=True, exist_ok=True)
-            yield folder
+            yield folder, left_out
         finally:
             remove_tree(folder)
 
@@ -126,7 +128,7 @@ class Execution:
         """Every command in order, as far as they come, and what else a reader should know."""
         notes = [*self.starts.notes]
         ended: list[_Ended] = []
-        limits = Limits()
+        limits = self.limits
         for after, command in reversed(tuple(enumerate(reversed(self.starts.commands)))):
             variables, refused = variables_of(command)
             notes += refused
@@ -134,7 +136,9 @@ class Execution:
             ended.append(one)
             left = _rest(limits, one.outcome)
             if left is None or (command.stops and not one.outcome.succeeded):
-                notes += [f"{after} further start(s) did not happen"] if after else []
+                if after:
+                    notes.append(f"{after} further start(s) did not happen")
+                    ended[-1] = _unfinished(one)
                 break
             limits = left
         return ended, notes
@@ -149,16 +153,16 @@ class Execution:
         traced: bool,
     ) -> _Ended:
         scratch, bundle = folder / "scratch", _bundle(folder)
-        python, tracer = self.python.python, _tracer()
+        python, tracer = self.python.python, _recorder(folder)
         # The ledger lies in the script's reach, so its rows are chained with a number it is not told.
         ledger, nonce = scratch / "ledger.jsonl", secrets.token_hex(16)
         options = ["--root", str(bundle), *tracer_options(command, bundle)]
         if traced:
             options += ["--nonce", nonce, *self._changes()]
-            words = _with_tracer(scratch, ledger, options, command, bundle)
+            words = _with_tracer(folder, ledger, options, command)
         elif command.script.endswith(NOTEBOOK) or command.output:
             # Cells need their runner, and somebody has to redirect; it then watches nothing.
-            words = _with_tracer(scratch, ledger, [*options, "--plain"], command, bundle)
+            words = _with_tracer(folder, ledger, [*options, "--plain"], command)
         else:
             words = _without_tracer(command, bundle)
         outcome = self.backend.run(
@@ -177,6 +181,7 @@ class Execution:
         found = read_ledger(ledger, nonce) if traced else None
         # The next script starts a ledger of its own and has no business with this one.
         remove_tree(ledger)
+        _own_folders(scratch)
         last = outcome.stderr.read_bytes()[-STDERR_SHOWN:].decode("utf-8", "replace")
         lines = [line for line in last.splitlines() if line.strip()]
         said = lines[-1] if lines and not outcome.succeeded else ""
@@ -194,14 +199,31 @@ def _bundle(folder: Path) -> Path:
     return folder / "scratch" / "bundle"
 
 
+def _recorder(folder: Path) -> Path:
+    """A copy of the tracer: names in a script's reach do not say who runs it, or why."""
+    return folder / "start"
+
+
+def _own_folders(scratch: Path) -> None:
+    """Folders that we go through stay folders: what ran may have put links or files in their place."""
+    for name in ("bundle", "home", "tmp"):
+        place = scratch / name
+        if place.is_symlink() or not place.is_dir():
+            remove_tree(place)
+            place.mkdir()
+
+
 def _with_tracer(
-    scratch: Path, ledger: Path, options: Sequence[str], command: Command, bundle: Path
+    folder: Path, ledger: Path, options: Sequence[str], command: Command
 ) -> tuple[str, ...]:
-    request = scratch / "request.json"
-    words = [str(ledger), *options, "--", str(bundle / command.script), *command.arguments]
-    request.write_text(json.dumps(words), encoding="utf-8")
+    request = folder / "scratch" / "request.json"
+    # The script before this one may have left a link under this name, and writing would follow it.
+    remove_tree(request)
+    words = [str(ledger), *options, "--", str(_bundle(folder) / command.script), *command.arguments]
+    with request.open("x", encoding="utf-8") as stream:
+        json.dump(words, stream)
     # A script can read its own command line: what is done to it must not stand there.
-    return ("-I", str(_tracer()), "--request", str(request))
+    return ("-I", str(_recorder(folder)), "--request", str(request))
 
 
 def _without_tracer(command: Command, bundle: Path) -> tuple[str, ...]:
@@ -217,11 +239,18 @@ def _rest(limits: Limits, outcome: Outcome) -> Limits | None:
     return dataclasses.replace(limits, wall_s=wall, cpu_s=cpu) if min(wall, cpu) > 0 else None
 
 
+def _unfinished(last: _Ended) -> _Ended:
+    """The last command before the limits were reached: a sequence cut short has not ended well."""
+    if not last.outcome.succeeded:
+        return last
+    return dataclasses.replace(last, outcome=dataclasses.replace(last.outcome, status="limit"))
+
+
 def _decisive(ended: Sequence[_Ended]) -> _Ended:
     return next((each for each in ended if not each.outcome.succeeded), ended[-1])
 
 
-def _ending(ended: Sequence[_Ended], notes: Sequence[str]) -> Mapping[str, Any]:
+def _ending(ended: Sequence[_Ended], notes: Sequence[str], limits: Limits) -> Mapping[str, Any]:
     """How a run ended: as its first command that failed, else as its last one."""
     decisive = _decisive(ended)
     outcome, words = decisive.outcome, decisive.last_words
@@ -231,7 +260,7 @@ def _ending(ended: Sequence[_Ended], notes: Sequence[str]) -> Mapping[str, Any]:
         "exit_code": outcome.exit_code,
         "last_words": f"{where}: {words}" if decisive.command.place and words else words,
         "seconds": sum(each.outcome.wall_s for each in ended),
-        "isolation": outcome.isolation.described(),
+        "isolation": outcome.isolation.described(limits),
         "notes": [*notes, *(note for each in ended for note in each.outcome.notes)],
         "started": [
             {

@@ -13,6 +13,9 @@ from pytest_mecheval.wire import digest
 
 MAX_NUMBERS = 20_000
 """Different printed or written numbers kept."""
+MAX_ATTEMPTS = 20
+"""Different attempts kept."""
+MAX_DETAIL = 80
 MAX_LOADS = 200
 """Loads of weights kept."""
 MAX_PLACES = 3
@@ -41,7 +44,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
         `loads`: where weights came from;
         `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each, and
-        `sequence`: all of them in order; `forwards`, `seeds`, `seed_values`; `inputs`: see `ledger_inputs`,
+        `sequence`: all of them in order; `forwards`, `seeds`, `unseeded`: places, `seed_values`; `inputs`: see `ledger_inputs`,
         `inputs_digest`: one hash over all prompts; `files`: of the bundle, in the order of their first use;
         `edited_outputs`: one hash over the outputs of edited forwards; `poisoned`: values replaced;
         `other_edits`: interventions without hooks; `unobserved_share` of CPU time, None when unknown.
@@ -52,6 +55,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "standing": ledger.standing,
         "problems": list(ledger.problems),
         "truncated": list(ledger.truncated),
+        "faults": ledger.faults,
         "forwards": len(forwards),
         "prompts": _prompts(ledger, forwards.values()),
         "inputs_digest": digest(sorted(_rows(ledger, forwards.values()))),
@@ -62,7 +66,10 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "other_edits": _other_edits(ledger),
         "unobserved_share": unobserved_share(ledger),
         "seeds": sum(seed.given for seed in ledger.seeds),
-        "seed_values": len({seed.value for seed in ledger.seeds if seed.given}),
+        "unseeded": list(
+            dict.fromkeys("".join(seed.calls[:1]) for seed in ledger.seeds if not seed.given)
+        )[:MAX_PLACES],
+        "seed_values": _seed_values(ledger),
         "inputs": inputs_of(ledger),
         "files": [[use.path, use.mode] for use in ledger.files[:MAX_FILES]],
         "edits": _edits(ledger, forwards),
@@ -74,12 +81,22 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
         "idle_hooks": sorted({hook.site for hook in ledger.hooks_never_called}),
         "numbers": list(dict.fromkeys(sequence))[:MAX_NUMBERS],
         "sequence": sequence[:MAX_NUMBERS],
-        "attempts": sorted({attempt.event for attempt in ledger.attempts}),
+        "attempts": _attempts(ledger),
         "unseen": unseen(ledger),
         "failed_cells": [
             f"{cell.notebook}:cell{cell.cell}: {cell.error}" for cell in ledger.cells if cell.error
         ],
     }
+
+
+def _attempts(ledger: Ledger) -> list[str]:
+    """What the bundle's code asked for beyond its own process, each with the line that asked."""
+    found = [
+        f"{attempt.event} {attempt.detail[:MAX_DETAIL]} ({attempt.calls[0]})"
+        for attempt in ledger.attempts
+        if attempt.calls
+    ]
+    return list(dict.fromkeys(found))[:MAX_ATTEMPTS]
 
 
 def unseen(ledger: Ledger) -> list[str]:
@@ -125,6 +142,15 @@ def _other_edits(ledger: Ledger) -> list[str]:
     return list(dict.fromkeys(written + replaced))[:MAX_PLACES]
 
 
+def _seed_values(ledger: Ledger) -> int:
+    """Different seeds of one generator, the most: three generators seeded once are no repetition."""
+    values: dict[str, set[int | None]] = defaultdict(set)
+    for seed in ledger.seeds:
+        if seed.given:
+            values[seed.generator].add(seed.value)
+    return max(map(len, values.values()), default=0)
+
+
 def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, Any]]:
     grouped: dict[tuple[str, str, str], list[Edit]] = defaultdict(list)
     for edit in ledger.edits:
@@ -138,11 +164,17 @@ def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, An
                 ledger, (forwards[e.forward] for e in edits if e.forward in forwards)
             ),
             "calls": len(edits),
-            "positions": list(dict.fromkeys(edit.positions for edit in edits))[:MAX_POSITIONS],
+            "positions": _positions(edits),
             "places": list(dict.fromkeys(_place(ledger, edit) for edit in edits))[:MAX_PLACES],
         }
         for (site, kind, heads), edits in sorted(grouped.items())
     ]
+
+
+def _positions(edits: Iterable[Edit]) -> list[str]:
+    """Different sets of positions; the last one is empty, which says unknown, when there are more."""
+    found = list(dict.fromkeys(edit.positions for edit in edits))
+    return found if len(found) <= MAX_POSITIONS else [*found[:MAX_POSITIONS], ""]
 
 
 def _place(ledger: Ledger, edit: Edit) -> str:

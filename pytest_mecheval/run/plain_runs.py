@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_mecheval.bundle.reading import read_file
 from pytest_mecheval.errors import BundleError
+from pytest_mecheval.run.copying import cleaned
 from pytest_mecheval.sandbox.differential import Differential, Output, differential
 
 TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".log")
@@ -21,6 +22,8 @@ MAX_FILE_BYTES = 2**18
 MAX_STDOUT = 2**20
 MAX_LISTED = 20_000
 """Files looked at, at most, in a folder that foreign code filled."""
+MAX_DEPTH = 32
+"""Folders inside folders; foreign code may have made thousands."""
 _CHANGING = re.compile(
     r"0x[0-9a-fA-F]{6,}"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -67,6 +70,8 @@ def _text_files(folder: Path) -> list[str]:
     looked = 0
     for place, folders, names in os.walk(folder, followlinks=False):
         folders.sort()
+        if len(Path(place).relative_to(folder).parts) >= MAX_DEPTH:
+            folders.clear()  # os.walk calls itself once per level
         for name in sorted(names):
             looked += 1
             if looked > MAX_LISTED or len(found) == MAX_FILES:
@@ -78,7 +83,8 @@ def _text_files(folder: Path) -> list[str]:
 
 def _before(original: Path, path: str) -> bytes:
     try:
-        return read_file(original, path, MAX_FILE_BYTES)
+        shown = cleaned(original, path)
+        return read_file(original, path, MAX_FILE_BYTES) if shown is None else shown
     except BundleError:
         return b""
 

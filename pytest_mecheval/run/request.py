@@ -31,6 +31,7 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
                     step.probe,
                     sources.sandbox,
                     sources.environment,
+                    sources.limits,
                 )
                 for step in steps
                 if isinstance(step.probe, Rerun)

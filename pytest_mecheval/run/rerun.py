@@ -1,6 +1,6 @@
 """Runs a bundle's own code once in the sandbox, and turns what it really did into plain facts.
 
-The code sees a scratch copy of the bundle without its results, so a number must be made again; what one
+The code sees a scratch copy of the bundle (`run.copying`), in which a number must be made again; what one
 script of a sequence writes, the next one finds. Facts come from the runtime ledgers; they are testimony
 and never support a causal claim about the model.
 """
@@ -10,7 +10,7 @@ import json
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pytest_mecheval.run.execution import Execution
 from pytest_mecheval.run.starting import starts_of
 from pytest_mecheval.sandbox.backend import remove_tree
 from pytest_mecheval.sandbox.backends import choose
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.sandbox.environment import (
     Interpreter,
     NotRestored,
@@ -40,12 +41,12 @@ from pytest_mecheval.wire import (
     write_atomically,
 )
 
-RERUN_FORMAT = 4
+RERUN_FORMAT = 5
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENVIRONMENTS = "environments"
 """Folder beside the evidence store that holds private environments."""
-WORKSHOP = "mecheval-"
-"""How the temporary folder of a run begins."""
+WORKSHOP = "run-"
+"""How the temporary folder of a run begins; it says nothing about who runs what in it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Script:
     """Backend by name."""
     environment: Environment = ANY_ENVIRONMENT
     """Which interpreter it runs with."""
+    limits: Limits = field(default_factory=Limits)
+    """How much one run may use."""
 
     @property
     def said(self) -> str:
@@ -88,9 +91,9 @@ class Script:
 
     def address(self, backend: str, python: Interpreter) -> str:
         """Where the run's record lives."""
-        probe = dataclasses.asdict(self.probe)
+        probe, limits = dataclasses.asdict(self.probe), dataclasses.asdict(self.limits)
         body = ["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, python.identity]
-        return digest(body)
+        return digest([*body, limits])
 
 
 def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
@@ -130,11 +133,12 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
                     backend,
                     python,
                     lambda: _workshop(note),
+                    script.limits,
                 ).facts()
             write_atomically(path, dump(Record(address, (), facts=facts)))
             path.with_suffix(".workshop").unlink()
     record = load_record(_parsed(path))
-    return measured(record, {"document": entry})
+    return measured(record, {"document": entry, "attempts": list(record.facts["attempts"])})
 
 
 def interpreter(root: Path, environment: Environment, store: Path) -> Interpreter:

@@ -1,7 +1,7 @@
 """Where a bundle's model and prompts come from, resolved to files; what cannot be resolved says why."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pytest_mecheval.bundle.model_files import check_weights, files_digest, hub_config, read_shape
@@ -10,6 +10,7 @@ from pytest_mecheval.bundle.subject import ModelSection, Sites, TaskSection
 from pytest_mecheval.errors import BundleError, SubjectError
 from pytest_mecheval.run.bundle_data import DataFunction, prompts_of
 from pytest_mecheval.run.rerun import ANY_ENVIRONMENT, Environment
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.vocabulary import ModelShape, Tier
 from pytest_mecheval.wire import (
     Code,
@@ -89,6 +90,8 @@ class Sources:
     """Which isolation the bundle's own code runs in."""
     environment: Environment = ANY_ENVIRONMENT
     """Which interpreter it runs with."""
+    limits: Limits = field(default_factory=Limits)
+    """How much one rerun may use."""
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
         """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""

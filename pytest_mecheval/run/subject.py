@@ -1,7 +1,7 @@
 """From a claim file to sources and bound claims: what can be measured, and what every claim will need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pytest_mecheval.run.sources import (
     model_source,
     task_source,
 )
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.tasks.drawing import describe
 from pytest_mecheval.vocabulary import Component, ModelShape, Tier
 
@@ -39,6 +40,8 @@ class Running:
     """Which isolation."""
     environment: str = "auto"
     """Which interpreter: `auto` or `current`."""
+    limits: Limits = field(default_factory=Limits)
+    """How much one run of a script may use."""
     store: Path | None = None
     """The evidence folder; None: nothing of the bundle is run while it is loaded."""
 
@@ -86,6 +89,7 @@ def sources_of(
         files=_files(bundle),
         sandbox=running.sandbox,
         environment=_environment(bundle, running),
+        limits=running.limits,
     ), problems
 
 

@@ -1,5 +1,7 @@
 """What is asked of a sandbox and what comes back, as frozen data; nothing here starts a process."""
 
+import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,14 @@ class Limits:
         for name in self.__slots__:
             if getattr(self, name) <= 0:
                 raise UsageError(f"sandbox: limit {name}: must be above 0")
+
+
+NEVER_COVERED = (
+    "a flaw in the kernel, which is shared with this machine",
+    "timing and other side channels",
+    "numbers that a script makes up: what it says of itself is testimony (T1)",
+)
+"""What no isolation here protects from; said in every report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +107,27 @@ class Isolation:
     confined: bool = True
     """False when nothing protects files, network and processes: evidence is then T1 at most."""
 
-    def described(self) -> dict[str, object]:
-        """Plain JSON for the report: backend, what holds, what does not and why."""
-        return {
+    def described(self, limits: Limits | None = None, *, gpu: bool = False) -> dict[str, object]:
+        """Plain JSON for the report: backend, what holds, what does not and why.
+
+        Args:
+            limits: of the run; left out when None.
+            gpu: whether it was let at the GPU.
+        """
+        body: dict[str, object] = {
             "backend": self.backend,
             "confined": self.confined,
             "details": list(self.details),
             "guarantees": list(self.guarantees),
             "gaps": dict(self.gaps),
+            "network": "none" if self.confined else "open",
+            "gpu": "granted" if gpu else "off",
+            "user": f"uid {os.getuid()}",
+            # A backend is used only after a program of ours has tried to get out of it.
+            "self_test": "every attempt to get out was refused" if self.confined else "none",
+            "never_covered": list(NEVER_COVERED),
         }
+        return body if limits is None else body | {"limits": dataclasses.asdict(limits)}
 
     @property
     def gap_names(self) -> frozenset[str]:

@@ -34,6 +34,8 @@ REFERENCES: Mapping[type, Mapping[str, Space]] = {
     Cell: {"after": "forward"},
 }
 """Fields that hold ids, by row type; -1 and None stay, they mean none."""
+MOMENTS = frozenset({(FileUse, "after"), (Printed, "after"), (Cell, "after")})
+"""Fields that say after which forward something was; -1 is the start of its own run, not of all of them."""
 _STANDINGS: tuple[Standing, ...] = ("complete", "incomplete", "forged")
 
 
@@ -72,7 +74,13 @@ def _moved(row: Any, offsets: Mapping[Space, int]) -> Any:
     if references is None:
         return row
     return replace(
-        row, **{name: _shifted(getattr(row, name), offsets[at]) for name, at in references.items()}
+        row,
+        **{
+            name: getattr(row, name) + offsets[at]
+            if (type(row), name) in MOMENTS
+            else _shifted(getattr(row, name), offsets[at])
+            for name, at in references.items()
+        },
     )
 
 

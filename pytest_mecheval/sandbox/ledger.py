@@ -301,6 +301,8 @@ class _Reader:
             self._counts(fields)
         elif kind == "truncated":
             self._truncated.add(fields.text("of"))
+        elif kind == "intruder":
+            self._contradiction(f"{fields.text('by')[:200]} wrote rows itself")
         elif kind == "fault":
             self._faults += 1
             self._problem(f"not observed: {fields.text('error')[:200]}")

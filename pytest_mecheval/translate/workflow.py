@@ -198,7 +198,8 @@ def _subject(
     section, problems = proposed_subject(reply, run.bundle, trial, run.running)
     if problems and run.retry and reply.status is Status.ANSWERED:
         second = again(ask, reply.body, problems)
-        section, problems = proposed_subject(run.replies([second])[second.name], run.bundle, trial)
+        reply = run.replies([second])[second.name]
+        section, problems = proposed_subject(reply, run.bundle, trial, run.running)
     return (SubjectSection(), problems) if problems or section is None else (section, ())
 
 

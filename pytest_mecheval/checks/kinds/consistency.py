@@ -39,6 +39,8 @@ SIZES: dict[str, tuple[int, int]] = {
     "within": (3, 3),
 }
 """How many numbers each relation takes, least and most."""
+CHANGES = ("difference", "relative_change")
+"""Relations whose sign may be left to the sentence (`a drop by 2.5`)."""
 WORDS = {
     "mean_of_counts": "a mean of whole counts",
     "difference": "the difference of the first two",
@@ -99,12 +101,14 @@ def _related(spec: ConsistencySpec) -> tuple[Verdict, str, str]:
     low, high = given
     told = bounds[-1]
     expected = f"the others give {_shown(low)} to {_shown(high)}"
-    if not _meet(given, told):
+    signless = spec.relation in CHANGES
+    if not _meet(given, told, signless=signless):
         return Verdict.REFUTED, "does not add up", expected
     exact = Stated(spec.numbers[-1])
     half = (told[1] - told[0]) / 2
     step = max(PERTURBED_UNITS * half, PERTURBATION * abs(exact.exact))
-    if all(_meet(given, (told[0] + move, told[1] + move)) for move in (-step, step)):
+    moved = [(told[0] + move, told[1] + move) for move in (-step, step)]
+    if all(_meet(given, each, signless=signless) for each in moved):
         return Verdict.VACUOUS, "tolerance wider than a tenth of the number", expected
     return Verdict.SUPPORTED, "", expected
 
@@ -152,9 +156,10 @@ def _bounds(number: str) -> Bounds:
     return stated.exact - half, stated.exact + half
 
 
-def _meet(given: Bounds, told: Bounds) -> bool:
+def _meet(given: Bounds, told: Bounds, *, signless: bool) -> bool:
     """Whether the ranges share a value; a stated change may be written without its sign."""
-    return any(low <= given[1] and given[0] <= high for low, high in (told, (-told[1], -told[0])))
+    ranges = (told, (-told[1], -told[0])) if signless else (told,)
+    return any(low <= given[1] and given[0] <= high for low, high in ranges)
 
 
 def _told(spec: ConsistencySpec) -> str:
@@ -234,6 +239,7 @@ CHECK = Check(
         _worked("no drop by 63 %", Verdict.REFUTED, "relative_change", "3.97", "2.48", "63%"),
         _worked("shares that sum", Verdict.SUPPORTED, "sum", "61%", "28%", "11%", "100%"),
         _worked("shares that do not", Verdict.REFUTED, "sum", "61%", "28%", "21%", "100%"),
+        _worked("a sum with the wrong sign", Verdict.REFUTED, "sum", "1.2", "0.4", "-1.6"),
         _worked("inside its interval", Verdict.SUPPORTED, "within", "0.91", "0.86", "0.95"),
         _worked("outside its interval", Verdict.REFUTED, "within", "0.97", "0.86", "0.95"),
         _worked("divided by nothing", Verdict.NOT_TESTABLE, "ratio", "1.0", "0.0", "2.0"),

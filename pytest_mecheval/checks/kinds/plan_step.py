@@ -50,6 +50,10 @@ RELAXED: Mapping[str, Mapping[str, Any]] = {
 """What a requirement no longer asks for once the report names that deviation; what never ran has none."""
 
 
+UNTOLD = "not observed"
+"""The event is on record, but not what the step asks about it."""
+
+
 class Disclosure(Spec):
     """Where the report owns up to a deviation."""
 
@@ -120,13 +124,20 @@ def decide(spec: PlanStepSpec, _subject: Subject, evidence: Evidence) -> Decisio
     notes = tuple(note for _, told in findings for note in told)
     measured = "; ".join(finding.said for finding, _ in findings)
     edits = any(each.event in EDITING for each in spec.requires)
-    early = spec.written_in and ran_before(spec.written_in, facts, edits=edits)
+    early, certain = ("", True)
+    if spec.written_in:
+        early, certain = ran_before(spec.written_in, facts, edits=edits)
+    if not open_ones and not certain:
+        measured = f"{measured}; but {early} may have run before {spec.written_in} was written"
+        return Decision(Verdict.INCONCLUSIVE, UNTOLD, measured, needed, Rung.L0)
     if not open_ones and early:
         measured = f"{measured}; but {early} ran before {spec.written_in} was written"
         return Decision(Verdict.REFUTED, "plan written after", measured, needed, Rung.L0)
     if not open_ones:
         return Decision(Verdict.SUPPORTED, "", measured, needed, Rung.L0, notes=notes)
-    first = open_ones[0]
+    first = next((each for each in open_ones if each.code != UNTOLD), open_ones[0])
+    if first.code == UNTOLD:
+        return Decision(Verdict.INCONCLUSIVE, UNTOLD, measured, needed, Rung.L0, notes=notes)
     if first.planned:
         measured = f"{measured}: planned {first.planned}, done {first.actual}"
     if ran.crashed(facts):
@@ -168,6 +179,8 @@ def _met(requirement: Requirement, facts: Facts) -> Finding:
         case "forward":
             return _enough(int(facts["prompts"]), requirement, "the model ran on")
         case "seed":
+            if chance := facts["unseeded"]:
+                return Finding("not run", f"a generator got its seed by chance at {chance[0]}")
             count = int(facts["seeds"])
             return Finding("" if count else "not run", f"{count} random generators were seeded")
         case "load":
@@ -245,10 +258,15 @@ def _elsewhere(requirement: Requirement, rows: list[Any]) -> Finding | None:
     planned = ranges(requirement.positions)
     changed = sorted({str(each) for row in rows for each in row["positions"]})
     if any(ran.covers(each, requirement.positions) and each != "all" for each in changed) and all(
-        each != "all" and ran.numbers_in(each) <= set(requirement.positions) for each in changed
+        each not in ("", "all") and ran.numbers_in(each) <= set(requirement.positions)
+        for each in changed
     ):
         return None
     shown = "; ".join(each or "that the ledger could not tell" for each in changed)
+    if "" in changed and all(
+        each != "all" and ran.numbers_in(each) <= set(requirement.positions) for each in changed
+    ):
+        return Finding(UNTOLD, f"positions {shown} were changed{ran.placed(rows[0])}")
     return Finding(
         "other positions",
         f"positions {shown} were changed{ran.placed(rows[0])}",
@@ -325,6 +343,7 @@ _LOADED = PlanStepSpec(
     entry="run.py", requires=(Requirement(event="load", source="checkpoints/final.pt"),)
 )
 _READ = {"site": "blocks.0.attn.o", "prompts": 128, "place": "run.py:31"}
+_SEEDED = PlanStepSpec(entry="run.py", requires=(Requirement(event="seed"),))
 
 
 def _worked(title: str, verdict: Verdict, spec: PlanStepSpec = _SPEC, **facts: object) -> Example:
@@ -385,6 +404,7 @@ CHECK = Check(
             edits=[{**_ROW, "kind": "mean", "prompts": 8}],
         ),
         _told("never done, whatever the report says", Verdict.REFUTED, "Head 2 was not ablated."),
+        _worked("a seed off the clock", Verdict.REFUTED, _SEEDED, unseeded=["run.py:31"]),
         _worked("not all was seen", Verdict.INCONCLUSIVE, standing="incomplete"),
         _worked("it wrote into the ledger itself", Verdict.REFUTED, standing="forged"),
     ),

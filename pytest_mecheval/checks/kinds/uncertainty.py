@@ -90,9 +90,12 @@ def _computed(
         return Verdict.REFUTED, "typed in", f"it stands as typed in at {typed[0]}"
     varied = int(facts["prompts"] if spec.varies == "prompts" else facts["seed_values"])
     said = f"{spec.entry} computes it, with {varied} different {spec.varies}"
+    if ran.crashed(facts):
+        # The figures came out, but not of a complete run, which is what the claim needs.
+        return Verdict.INCONCLUSIVE, "does not run", f"{said}; {ran.ending(facts)}"
     if varied >= (spec.n or LEAST_VARYING):
         return Verdict.SUPPORTED, "", said
-    if not ran.crashed(facts) and (why := ran.blind(facts, "forward", "inputs", "seed")):
+    if why := ran.blind(facts, "forward", "inputs", "seed"):
         return Verdict.INCONCLUSIVE, "not observed", f"{said}; {why}"
     code = "nothing varies" if varied < LEAST_VARYING else f"fewer {spec.varies} than stated"
     return Verdict.REFUTED, code, said
@@ -172,6 +175,7 @@ CHECK = Check(
         ),
         _worked("nobody computed it", Verdict.REFUTED, {"numbers": ["0.91406"]}),
         _worked("fewer prompts than stated", Verdict.REFUTED, {**_GIVES, "prompts": 16}),
+        _worked("it crashed later", Verdict.INCONCLUSIVE, {**_GIVES, "exit_code": 1}),
         _worked("one prompt", Verdict.REFUTED, {**_GIVES, "prompts": 1}),
         _worked("typed in", Verdict.REFUTED, typed=[{"number": "0.859", "place": "run.py:30"}]),
         _worked(

@@ -74,12 +74,19 @@ def decide(spec: ValidationStrengthSpec, _subject: Subject, evidence: Evidence) 
         return Decision(Verdict.REFUTED, "does not pass", measured, needed, Rung.L0)
     if not honest["forwards"]:
         return _without_model(spec, honest, needed)
-    handed = [facts for facts in shuffled if facts["sham_applied"]]
-    read = [facts for facts in decoyed if _was_read(spec, facts)]
+    stopped = [facts for facts in (*shuffled, *decoyed) if facts["status"] != ran.FINISHED]
+    # What a limit of ours stopped has said neither yes nor no.
+    handed = [facts for facts in shuffled if facts["sham_applied"] and facts not in stopped]
+    read = [facts for facts in decoyed if _was_read(spec, facts) and facts not in stopped]
+    if stopped and not handed and not read:
+        measured = f"{spec.entry} passes, and on shams {ran.ending(stopped[0])}"
+        return Decision(Verdict.INCONCLUSIVE, "not observed", measured, needed, Rung.L0)
     verdict, code, measured = _judged(spec, handed, read)
     passing = [facts for facts in (*handed, *read) if _passes(spec, facts)]
     shams = ShamCount(len(passing), len(handed) + len(read))
     notes = _not_handed(spec, len(handed), len(read))
+    if stopped:
+        notes = (*notes, f"{len(stopped)} sham runs count for nothing: {ran.ending(stopped[0])}")
     return Decision(verdict, code, measured, needed, Rung.L0, shams=shams, notes=notes)
 
 
@@ -273,6 +280,17 @@ CHECK = Check(
             Verdict.SUPPORTED,
             _YES,
             *([{**_YES, "exit_code": 1}] * 4),
+        ),
+        _worked(
+            "every sham ran out of time",
+            Verdict.INCONCLUSIVE,
+            _YES,
+            *([{**_NO, "status": "timed_out"}] * 4),
+        ),
+        _worked(
+            "the shams that ended pass",
+            Verdict.VACUOUS,
+            *(_YES, _YES, {**_NO, "status": "timed_out"}, _YES, _YES),
         ),
         _worked(
             "the ledger was forged",

@@ -31,6 +31,7 @@ ATTEMPTS = frozenset(
 )
 CODE_ONLY = frozenset({"ctypes.dlopen", "sys.addaudithook", "sys.settrace", "sys.setprofile"})
 """Of interest only when the bundle's own code does it; libraries do it all the time."""
+PASSING_ON = ("ctypes", "pathlib", "shutil", "<frozen codecs>")
 CHANGES = {"os.remove": "removed", "os.rename": "renamed", "os.rmdir": "removed"}
 MAX_FILES = 4000
 MAX_ATTEMPTS_PER_KIND = 100
@@ -46,6 +47,7 @@ class Audit:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._prefix = recorder.places.root.rstrip(os.sep) + os.sep
+        self._scratch = os.path.dirname(recorder.places.root) + os.sep  # noqa: PTH120
         self._seen: set[tuple[str, str]] = set()
         self._written: dict[str, list[str]] = {}
         self._attempts: Counter[str] = Counter()
@@ -79,11 +81,17 @@ class Audit:
     def _opened(self, name: str | bytes, mode: Any, flags: Any) -> None:
         path = self._bundle_path(name)
         if not path:
+            self._outside(name)
             return
         writes = bool(isinstance(flags, int) and flags & WRITING) or (
             isinstance(mode, str) and any(letter in mode for letter in "wax+")
         )
         self.used(path, "write" if writes else "read")
+
+    def _outside(self, name: str | bytes) -> None:
+        """The bundle's own code opens a file elsewhere; what libraries open is their business."""
+        if self._direct() and not os.path.abspath(os.fsdecode(name)).startswith(self._scratch):  # noqa: PTH100
+            self._attempted("open outside", (os.fsdecode(name),))
 
     def _bundle_path(self, name: str | bytes) -> str:
         text = os.fsdecode(name)
@@ -132,9 +140,15 @@ class Audit:
         own = os.path.dirname(__file__)  # noqa: PTH120 - in an audit hook, cheap
         while frame is not None and frame.f_code.co_filename.startswith(own):
             frame = frame.f_back
-        while frame is not None and "ctypes" in frame.f_code.co_filename:
+        while frame is not None and self._passes_on(frame.f_code.co_filename):
             frame = frame.f_back
         return frame is not None and bool(self._recorder.places.shown(frame.f_code.co_filename))
+
+    def _passes_on(self, filename: str) -> bool:
+        """Code of the standard library that does for its caller what it is told."""
+        return not self._recorder.places.shown(filename) and any(
+            name in filename for name in PASSING_ON
+        )
 
     def _changed(self, event: str, args: tuple[Any, ...]) -> None:
         for name in args[:2]:

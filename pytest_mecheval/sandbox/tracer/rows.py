@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -38,6 +39,10 @@ def chain_next(previous: str, body: bytes) -> str:
     return hashlib.blake2b(previous.encode() + body, digest_size=HASH_BYTES).hexdigest()
 
 
+_OWN = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with the names of code objects
+MAX_CALLER = 200
+
+
 class Ledger:
     """Writes rows to one file, unbuffered: what was written survives `os._exit` and a kill.
 
@@ -65,9 +70,15 @@ class Ledger:
         self.enabled = True
 
     def add(self, row_type: str, **fields: Any) -> bool:
-        """Append one row; False when it was dropped because a limit is reached."""
+        """Append one row; False when it was dropped because a limit is reached.
+
+        Called from code that is not the recorder's, it appends a row that says so instead.
+        """
         if not self.enabled:
             return False
+        caller = sys._getframe(1).f_code.co_filename
+        if not caller.startswith(_OWN):
+            row_type, fields = "intruder", {"by": caller[-MAX_CALLER:]}
         with self._lock:
             room = self._max_bytes - (0 if row_type in CLOSING_TYPES else RESERVED_BYTES)
             if self._written[row_type] >= MAX_ROWS_PER_TYPE or self.bytes >= room:

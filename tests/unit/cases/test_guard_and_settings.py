@@ -73,6 +73,7 @@ def options(**changes) -> Namespace:
         "mecheval_evidence": "ev",
         "mecheval_salt": "",
         "mecheval_sandbox": "auto",
+        "mecheval_script_seconds": None,
         "mecheval_environment": "auto",
         "mecheval_frozen": False,
         "mecheval_inconclusive": "fail",

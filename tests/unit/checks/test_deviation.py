@@ -72,8 +72,10 @@ def test_one_disclosed_deviation_does_not_excuse_another():
 def test_positions_are_compared_when_they_are_planned():
     planned = {**PLANNED, "positions": [7]}
     assert decide(planned=planned, positions=["7"]).verdict is Verdict.SUPPORTED
-    for changed in (["all"], ["0-7"], ["6"], [""], ["7", "all"]):
+    for changed in (["all"], ["0-7"], ["6"], ["7", "all"], ["6", ""]):
         assert decide(planned=planned, positions=changed).code == "other positions"
+    for unknown in ([""], ["7", ""]):
+        assert decide(planned=planned, positions=unknown).verdict is Verdict.INCONCLUSIVE
     told = "Positions 6 and 7 were patched."
     assert decide(told, planned=planned, positions=["6-7"]).verdict is Verdict.SUPPORTED
 
@@ -97,3 +99,17 @@ def test_a_plan_cell_must_stand_above_the_cells_that_carry_it_out():
     facts = inputs(("nb.ipynb:cell3:2", 0, 1))
     assert decide(written_in="nb.ipynb:cell2", inputs=facts).verdict is Verdict.SUPPORTED
     assert decide(written_in="nb.ipynb:cell5", inputs=facts).code == "plan written after"
+
+
+def stacked(*frames):
+    call = {"stack": list(frames), "written": 0, "rows": "0", "edits": 1}
+    return {"rows": ["r"], "complete": True, "writes": [], "calls": [call]}
+
+
+def test_a_function_defined_above_the_plan_and_called_below_it_is_no_early_run():
+    called_below = stacked("nb.ipynb:cell2:4", "nb.ipynb:cell7:1")
+    assert decide(written_in="nb.ipynb:cell5", inputs=called_below).verdict is Verdict.SUPPORTED
+    called_above = stacked("nb.ipynb:cell2:4", "nb.ipynb:cell3:1")
+    assert decide(written_in="nb.ipynb:cell5", inputs=called_above).code == "plan written after"
+    deep = stacked(*(f"nb.ipynb:cell2:{line}" for line in range(4)))
+    assert decide(written_in="nb.ipynb:cell5", inputs=deep).verdict is Verdict.INCONCLUSIVE

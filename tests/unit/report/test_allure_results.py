@@ -11,11 +11,12 @@ import pytest
 from pytest_mecheval.report.allure_results import (
     categories,
     environment,
-    full_name_of,
     write_categories,
     write_environment,
     write_executor,
+    write_identities,
     write_lost_results,
+    write_metrics,
 )
 from pytest_mecheval.report.outcome import BundleReport
 from pytest_mecheval.vocabulary import Verdict
@@ -33,7 +34,7 @@ def java_properties(text: str) -> dict[str, str]:
     return found
 
 
-def test_scores_come_first_in_the_environment(
+def test_isolation_and_scores_come_first_in_the_environment(
     made: Build, decision: Build, unchecked: Build, tmp_path: Path
 ) -> None:
     outcomes = (made("a", decision()), made("b", decision(Verdict.REFUTED)))
@@ -49,7 +50,9 @@ def test_scores_come_first_in_the_environment(
     )
     write_environment(tmp_path, environment([report]))
     found = java_properties((tmp_path / "environment.properties").read_text(encoding="ascii"))
-    assert list(found)[:4] == ["coherence", "reproducibility", "generalizability", "coverage"]
+    assert list(found)[:4] == ["isolation", "coherence", "reproducibility", "generalizability"]
+    assert found["isolation"] == "not needed: none of the bundle's own code ran"
+    assert found["evidence"] == "2 measured again by us on our own prompts (T3)"
     assert found["reproducibility"].startswith("1 of 2 tested claims supported, 50%")
     assert found["coverage"] == "2 of 3 stated findings"
     assert found["salt"] == "salt-1"
@@ -101,19 +104,24 @@ def test_executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def labelled(**labels: str) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in labels.items()]
+
+
 def test_a_claim_whose_worker_died_becomes_broken_once(made: Build, tmp_path: Path) -> None:
-    (tmp_path / "1-result.json").write_text(json.dumps({"fullName": "tests.test_x#test_there"}))
-    (tmp_path / "2-result.json").write_text('{"fullName": "tests.test_x#te')
-    lost = {
-        "tests/test_x.py::test_there": made("there", problem="worker gw0 crashed"),
-        "tests/test_x.py::test_gone": made("gone", problem="worker gw0 crashed", headline=True),
-    }
+    present = {"fullName": "x", "labels": labelled(epic="heads", claim="there")}
+    (tmp_path / "1-result.json").write_text(json.dumps(present))
+    (tmp_path / "2-result.json").write_text('{"labels": [{"name": "cl')
+    lost = [
+        made("there", problem="worker gw0 crashed"),
+        made("gone", problem="worker gw0 crashed", headline=True),
+    ]
     assert write_lost_results(tmp_path, lost, "heads") == ["gone"]
     assert write_lost_results(tmp_path, lost, "heads") == []
     bodies = [json.loads(p.read_text()) for p in tmp_path.glob("*-result.json") if len(p.name) > 20]
     assert len(bodies) == 1
     body = bodies[0]
-    assert (body["status"], body["fullName"]) == ("broken", "tests.test_x#test_gone")
+    assert (body["status"], body["fullName"]) == ("broken", "mecheval.heads#gone")
     assert "worker gw0 crashed" in body["statusDetails"]["message"]
     assert {label["name"]: label["value"] for label in body["labels"]} == {
         "epic": "heads",
@@ -124,7 +132,31 @@ def test_a_claim_whose_worker_died_becomes_broken_once(made: Build, tmp_path: Pa
     }
 
 
-def test_names_are_those_of_allure_pytest() -> None:
-    assert (
-        full_name_of("out/tests/test_a_coherence.py::test_x") == "out.tests.test_a_coherence#test_x"
+def test_the_history_of_a_claim_depends_on_bundle_and_claim_only(tmp_path: Path) -> None:
+    ours = {"status": "passed", "labels": labelled(epic="heads", claim="a", package="out.x")}
+    other = {"fullName": "tests.test_mine#test_x", "labels": labelled(epic="mine")}
+    for name, body in (
+        ("1", ours | {"fullName": "out.tests.test_heads#test_a", "historyId": "old"}),
+        ("2", ours | {"fullName": "test_heads#test_a"}),
+        ("3", other),
+    ):
+        (tmp_path / f"{name}-result.json").write_text(json.dumps(body))
+    write_identities(tmp_path)
+    first, second, third = (
+        json.loads((tmp_path / f"{n}-result.json").read_text()) for n in (1, 2, 3)
     )
+    assert first == second
+    assert first["fullName"] == "mecheval.heads#a"
+    assert first["testCaseId"] == first["historyId"] != "old"
+    assert third == other
+
+
+def test_metrics_of_one_bundle(made: Build, decision: Build, tmp_path: Path) -> None:
+    outcomes = (made("a", decision()), made("b", decision(Verdict.REFUTED)))
+    report = BundleReport("heads", "", "", "", "s", outcomes)
+    write_metrics(tmp_path, [report, report])
+    assert list(tmp_path.iterdir()) == []
+    write_metrics(tmp_path, [report])
+    (path,) = tmp_path.glob("*-perf.json")
+    (metric,) = json.loads(path.read_text())
+    assert (metric["key"], metric["value"]) == ("score.reproducibility", 0.5)

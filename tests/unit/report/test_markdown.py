@@ -61,7 +61,7 @@ def test_the_numbers_of_the_bundle(report: BundleReport) -> None:
     assert "- reproducibility: 1 of 3 tested claims supported, 33% [1%, 91%]" in text
     assert "- coverage: 3 of 5 stated findings tested" in text
     assert "- measured by: 3 T3" in text
-    assert "- isolation: the bundle's own code ran under landlock" in text
+    assert "- isolation: the bundle's code ran under landlock" in text
     assert "salt salt-1" in text
     assert "Published checklist: 0 PASS, 4 FAIL, 18 NA" in text
 

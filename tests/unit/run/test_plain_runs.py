@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mecheval.run.plain_runs import compared, left_behind
+from pytest_mecheval.run.plain_runs import _text_files, compared, left_behind
+from pytest_mecheval.sandbox.backend import remove_tree
 from pytest_mecheval.sandbox.differential import Output
 
 
@@ -75,3 +76,16 @@ def test_links_and_pipes_a_script_leaves_behind_are_not_read(place):
     (bundle / "folder").symlink_to(place, target_is_directory=True)
     os.mkfifo(bundle / "pipe.txt")
     assert left_by(place).files == {}
+
+
+def test_folders_without_end_are_not_followed(tmp_path):
+    place = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=place)
+        inner = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    (tmp_path / "d/out.txt").write_text("7")
+    assert _text_files(tmp_path) == ["d/out.txt"]
+    assert remove_tree(tmp_path / "d")

@@ -97,14 +97,14 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(facts_of, tmp_path, 
     rooms = tmp_path / "rooms"
     rooms.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(rooms))
-    left, foreign = rooms / "mecheval-left", rooms / "foreign"
+    left, foreign = rooms / "run-left", rooms / "foreign"
     for folder in (left, foreign):
         (folder / "scratch").mkdir(parents=True)
     facts_of("print(1)")
     (record,) = (tmp_path / "store").glob("??/*.json")
     note = record.with_suffix(".workshop")
     assert not note.exists()
-    for name in ("mecheval-left", "foreign", "../store"):
+    for name in ("run-left", "foreign", "../store"):
         record.unlink()
         note.write_text(name)
         facts_of("print(1)")

@@ -3,15 +3,20 @@
 import importlib.util
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from wheels import wheel
 
+from pytest_mecheval.bundle.commands import Command
 from pytest_mecheval.checks import ran
 from pytest_mecheval.errors import SubjectError
+from pytest_mecheval.run.execution import Execution
 from pytest_mecheval.run.rerun import ANY_ENVIRONMENT, Environment, Script, rerun
+from pytest_mecheval.run.starting import Starts
 from pytest_mecheval.sandbox import environment
 from pytest_mecheval.sandbox.backends import available
+from pytest_mecheval.sandbox.confinement import Isolation, Limits, Outcome
 from pytest_mecheval.wire import Rerun
 
 pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on this machine")
@@ -224,3 +229,58 @@ def test_a_manifest_names_requirements_and_python(run, offline):
     assert facts["numbers"] == ["1.2"]
     with pytest.raises(SubjectError, match=r"needs Python ==3\.5\.\*"):
         run("a.py", where=Environment(requirements="env/list.in", python="3.5"))
+
+
+def test_what_one_script_leaves_cannot_lead_us_out_of_the_scratch_folder(run, tmp_path):
+    victim, secret = tmp_path / "victim.txt", tmp_path / "secret"
+    victim.write_text("untouched")
+    secret.mkdir()
+    (secret / "private.txt").write_text("12345.678")
+    facts = run(
+        "run_all.sh",
+        run_all_DOT_sh="python first.py\npython second.py\n",
+        first_DOT_py=f"""
+            import os, shutil, pathlib
+            scratch = pathlib.Path(__file__).resolve().parent.parent
+            (scratch / "request.json").symlink_to({str(victim)!r})
+            shutil.rmtree(scratch / "tmp")
+            (scratch / "tmp").write_text("in the way")
+            """,
+        second_DOT_py=f"""
+            import os, pathlib, tempfile
+            print("second", 7.5)
+            scratch = pathlib.Path(__file__).resolve().parent.parent
+            os.chdir(scratch)
+            os.rename("bundle", "moved")
+            os.symlink({str(secret)!r}, "bundle")
+            """,
+    )
+    assert victim.read_text() == "untouched"
+    assert facts["exit_code"] == 0
+    assert "7.5" in facts["numbers"]
+    assert "private.txt" not in str(facts)
+    assert facts["watched"]["differences"] == []
+
+
+def outcome(folder, wall_s):
+    for name in ("stdout", "stderr"):
+        (folder / name).write_bytes(b"")
+    isolation = Isolation("stand-in", (), ())
+    return Outcome(
+        "finished", 0, None, wall_s, 1.0, 1.0, folder / "stdout", folder / "stderr", isolation
+    )
+
+
+@pytest.mark.parametrize(("wall_s", "status", "starts"), [(1.0, "finished", 2), (99.0, "limit", 1)])
+def test_a_sequence_that_ran_out_of_time_has_not_ended_well(tmp_path, wall_s, status, starts):
+    (tmp_path / "bundle").mkdir()
+    backend = SimpleNamespace(run=lambda _confinement, _logs: outcome(tmp_path, wall_s))
+    python = SimpleNamespace(python=Path("/usr/bin/python3"), read_only=(), facts={})
+    commands = (Command("a.py", ()), Command("b.py", ()))
+    names = iter(range(9))
+    facts = Execution(
+        *(tmp_path / "bundle", (), Rerun("run_all.sh"), Starts(commands), backend, python),
+        lambda: tmp_path / str(next(names)),
+        Limits(wall_s=60.0),
+    ).facts()
+    assert (facts["status"], len(facts["started"])) == (status, starts)

@@ -3,15 +3,23 @@
 import dataclasses
 import typing
 
+from pytest_mecheval.run.ledger_inputs import inputs_of
 from pytest_mecheval.sandbox import ledger_rows
 from pytest_mecheval.sandbox.joining import REFERENCES, joined
 from pytest_mecheval.sandbox.ledger import Ledger
-from pytest_mecheval.sandbox.ledger_rows import Forward, Hook, Inputs, Model, Printed
+from pytest_mecheval.sandbox.ledger_rows import FileUse, Forward, Hook, Inputs, Model, Printed
 
 COUNTS = {
     *("Start.sham_seed", "Start.seed_shift", "Model.heads", "Model.parameters", "Inputs.count"),
     *("Inputs.shape", "Forward.batch", "Forward.edits", "Hook.registered", "Hook.called"),
-    *("Hook.edited", "Edit.rows", "WeightChange.changed", "Seed.value", "Written.size"),
+    *(
+        "Hook.edited",
+        "Hook.handed_back",
+        "Edit.rows",
+        "WeightChange.changed",
+        "Seed.value",
+        "Written.size",
+    ),
     *("Cell.cell", "End.forwards", "Sham.permutations", "End.totals", "End.dropped"),
 }
 """Whole numbers that are no ids."""
@@ -51,6 +59,14 @@ def test_the_worst_standing_counts_and_says_where():
     assert whole.standing == "forged"
     assert whole.problems == ("b.py: row 3: no",)
     assert whole.truncated == ("edit",)
+
+
+def test_what_a_later_run_writes_first_comes_after_the_earlier_runs_forwards():
+    plan = FileUse("logs/plan.md", "write", -1, ("write_plan.py:1",))
+    late = dataclasses.replace(ledger(()), rows=(plan,), hooks={})
+    whole = joined([("run.py", ledger(("p",))), ("write_plan.py", late)])
+    assert [use.after for use in whole.files] == [whole.forwards[0].id]
+    assert inputs_of(whole)["calls"][0]["written"] == 0
 
 
 def test_one_ledger_stays_itself():

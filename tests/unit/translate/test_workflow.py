@@ -17,6 +17,7 @@ from answering import (
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.claims.reading import problems_of, read_claims
 from pytest_mecheval.errors import ClaimFileError, UsageError
+from pytest_mecheval.translate import workflow
 from pytest_mecheval.translate.asks import Status
 from pytest_mecheval.translate.proposals import Fate
 from pytest_mecheval.translate.workflow import translate, why_translate, write
@@ -259,3 +260,16 @@ def test_file_is_yaml_for_other_readers(bundle, path):
     result, _ = done(bundle, path)
     assert len(yaml.safe_load(path.read_text())["claims"]) == len(result.claims.claims)
     assert discover(bundle.root).digest == bundle.digest
+
+
+def test_the_second_try_at_a_subject_may_run_what_the_first_may(bundle, path, monkeypatch):
+    seen = []
+
+    def never_fits(_reply, _bundle, _trial, running=None):
+        seen.append(running)
+        return None, ("does not fit",)
+
+    monkeypatch.setattr(workflow, "proposed_subject", never_fits)
+    done(bundle, path)
+    assert len(seen) == 2
+    assert seen[0] is seen[1] is not None

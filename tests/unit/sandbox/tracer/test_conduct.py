@@ -232,6 +232,46 @@ def test_script_sees_itself_as_main(trace: Trace) -> None:
     assert "__main__" in done.stdout
 
 
+def test_rows_that_the_bundle_lets_the_recorder_write_are_a_forgery(trace: Trace) -> None:
+    done = trace(
+        """
+        import gc
+        for thing in gc.get_objects():
+            if type(thing).__name__ == "Ledger" and hasattr(thing, "add"):
+                thing.add("seed", generator="random", value=1, given=True, calls=[])
+        print("done 1")
+        """
+    )
+    assert done.ledger.standing == "forged"
+    assert any("wrote rows itself" in problem for problem in done.ledger.problems)
+    assert done.ledger.seeds == ()
+
+
+def test_files_opened_elsewhere_are_attempts_but_not_those_of_libraries(trace: Trace) -> None:
+    done = trace(
+        """
+        import json, pathlib, sqlite3, tempfile
+        open("here.txt", "w").write("1")
+        for name in ("/etc/hostname", "/nonexistent/one"):
+            try:
+                open(name)
+            except OSError:
+                pass
+        try:
+            pathlib.Path("/nonexistent/two").read_text()
+        except OSError:
+            pass
+        """
+    )
+    outside = [row for row in done.ledger.attempts if row.event == "open outside"]
+    assert [row.detail for row in outside] == [
+        "/etc/hostname",
+        "/nonexistent/one",
+        "/nonexistent/two",
+    ]
+    assert outside[0].calls == ("main.py:5",)
+
+
 def test_a_generator_of_its_own_is_seeded_and_shifted_too(trace: Trace) -> None:
     text = """
     import torch
