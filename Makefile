@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check bench compat clean install
+.PHONY: demo test check bench recordings compat clean install
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/session.py
 	$(BIN)/python benchmarks/sandbox_startup.py
 	$(BIN)/python benchmarks/tracer_overhead.py
+
+# Recorded answers of examples and fixtures: again after a change of prompts, kinds or bundles.
+recordings: $(VENV)/.installed-dev
+	$(BIN)/python fixtures/record_answers.py
 
 # The harness against three generations of transformer-lens, each in an environment of its own.
 compat: .venv-compat-2.18.0/.done .venv-compat-3.9.0/.done .venv-compat-4.3.0/.done

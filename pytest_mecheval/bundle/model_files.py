@@ -20,6 +20,8 @@ from pytest_mecheval.vocabulary import ModelShape
 PREFIX_BYTES = 8
 """Length of the header, little endian, at the start of a safetensors file."""
 MAX_CONFIG_BYTES = 2**20
+SHOWN_PATH = 1_000
+"""A path is shown whole: its end is the part that tells files apart."""
 MAX_HEADER_BYTES = 8 * 2**20
 """A header of this size names some eighty thousand tensors."""
 MAX_DIMENSION = 2**31
@@ -132,7 +134,7 @@ def check_weights(path: Path) -> Mapping[str, tuple[int, ...]]:
     Raises:
         SubjectError: not safetensors, truncated, or a header that does not fit the file.
     """
-    shown = escaped(str(path))
+    shown = escaped(str(path), SHOWN_PATH)
     folder, name = _place(path, f"{shown}: weights cannot be read")
     try:
         prefix, size = read_start(folder, name, PREFIX_BYTES)
@@ -174,7 +176,7 @@ def files_digest(config: Path, weights: Path | None = None) -> str:
         if path is None:
             state.update(b"none\n")
             continue
-        failure = f"{escaped(str(path))}: cannot be read"
+        failure = f"{escaped(str(path), SHOWN_PATH)}: cannot be read"
         try:
             _, sha256 = hash_file(*_place(path, failure))
         except BundleError as error:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pytest_mecheval.bundle.contents import Document
 from pytest_mecheval.bundle.escaping import escaped
 
+ORDER = "reads like an order to a machine"
+"""Begins what a note says about a phrase that speaks to a machine."""
 MAX_NOTES = 20
 """Per document; the rest is counted."""
 SHOWN = 80
@@ -61,7 +63,7 @@ def _found(text: str) -> Iterator[tuple[int, str]]:
     for match in _ELEMENT.finditer(text):
         yield match.start(), f"HTML element: {escaped(match[0], SHOWN)}"
     for match in _PHRASES.finditer(text):
-        yield match.start(), f"reads like an order to a machine: {escaped(match[0], SHOWN)}"
+        yield match.start(), f"{ORDER}: {escaped(match[0], SHOWN)}"
 
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from pytest_mecheval import __version__
+from pytest_mecheval.bundle.escaping import escaped
+from pytest_mecheval.bundle.suspicious import ORDER
 from pytest_mecheval.cases.audit import stated_outcome
 from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
+from pytest_mecheval.claims.coverage import untranslated
 from pytest_mecheval.report.artefacts import DECISIONS, clear_artefacts, write_artefacts
 from pytest_mecheval.report.origins import origins_document
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
@@ -23,6 +26,8 @@ from pytest_mecheval.report.reading import read_document
 from pytest_mecheval.report.terminal import WIDEST, write_summary
 from pytest_mecheval.vocabulary import Verdict
 
+PLACES_SHOWN = 3
+PLACES_LENGTH = 200
 _REPORTED_VERSIONS = ("numpy", "pytest", "safetensors", "scipy", "torch", "transformer-lens")
 
 
@@ -85,9 +90,9 @@ class Scoreboard:
         )
 
     def _untranslated(self, loaded: LoadedBundle) -> tuple[str, ...]:
-        """That nobody translated the bundle, so that rules alone chose what was tested."""
+        """That nobody translated the bundle, or not all of it."""
         if loaded.claims_path not in self.settings.outlined:
-            return ()
+            return tuple(_left_out(loaded))
         place = shown(loaded.bundle.root, self.settings.invocation_dir)
         return (
             "no claim file: rules alone chose what was tested, so this run cannot pass; "
@@ -154,9 +159,26 @@ class Scoreboard:
             bad.add(Verdict.INCONCLUSIVE)
         worst = any(verdict in bad for verdict, _ in decided) or bool(self._problems)
         supported = (Verdict.SUPPORTED, True) in decided
-        complete = not self.settings.outlined
+        left_out = any(note for loaded in self.bundles for note in _left_out(loaded))
+        complete = not self.settings.outlined and not left_out
         green = supported and complete and not worst and status == pytest.ExitCode.OK
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
+
+
+def _left_out(loaded: LoadedBundle) -> Iterator[str]:
+    """One note when statements are untested only because their translation failed or cannot be trusted."""
+    orders = any(ORDER in note for note in loaded.bundle.notes)
+    found = untranslated(loaded.claim_file, orders=orders)
+    if not found:
+        return
+    places = [f"{each.quote.file}:{each.quote.line}" for each in found]
+    more = ", ..." if len(places) > PLACES_SHOWN else ""
+    why = " while the bundle gives orders to machines" if orders else ""
+    yield (
+        f"{len(found)} statements not translated or dismissed{why} "
+        f"({escaped(', '.join(places[:PLACES_SHOWN]), PLACES_LENGTH)}{more}), so this run cannot pass; "
+        "translate again, or give each a claim or a reason of your own in the claim file"
+    )
 
 
 def _relative(path: Path, start: Path) -> str:

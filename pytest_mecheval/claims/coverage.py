@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pytest_mecheval.claims.model import ClaimFile
+from pytest_mecheval.claims.model import DISMISSED, NOT_TRANSLATED, ClaimFile, NotTestable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,17 @@ class Coverage:
 def coverage_of(claims: ClaimFile) -> Coverage:
     """Coverage of a claim file, before anything is measured."""
     return Coverage(len(claims.claims), len(claims.plan), len(claims.not_testable))
+
+
+def untranslated(claims: ClaimFile, *, orders: bool) -> tuple[NotTestable, ...]:
+    """Statements that are untested because of how they were translated, not because they are vague.
+
+    A person who has looked at one gives it a reason of his own, or a claim.
+
+    Args:
+        claims: a claim file.
+        orders: whether the bundle gives orders to machines: then a translator may have followed them, and
+            what it dismissed counts too.
+    """
+    reasons = (NOT_TRANSLATED, DISMISSED) if orders else (NOT_TRANSLATED,)
+    return tuple(each for each in claims.not_testable if each.reason.startswith(reasons))

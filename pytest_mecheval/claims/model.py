@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field
 from pytest_mecheval.bundle.subject import ModelSection, RelativePath, Section, TaskSection
 
 __all__ = [
+    "DISMISSED",
+    "NOT_TRANSLATED",
     "Claim",
     "ClaimFile",
     "Entry",
@@ -26,6 +28,10 @@ MAX_ID_CHARACTERS = 80
 """Ids become function names, file names and Allure titles."""
 ID_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 HASH_PREFIX = "sha256:"
+NOT_TRANSLATED = "not translated"
+"""Begins the reason of every statement whose translation could not be used; no run passes with one."""
+DISMISSED = "dismissed as stating nothing"
+"""Begins the reason of statements that rules find and the translator says are none."""
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _TASK_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"

@@ -18,6 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="as for translate; one folder per bundle below it"
     )
+    parser.add_argument(
+        "--markdown", action="store_true", help="totals as a Markdown table instead"
+    )
     parser.add_argument("--max-cost", type=float, metavar="USD", help="per bundle")
 
 
@@ -29,12 +32,17 @@ def run(options: argparse.Namespace) -> str:
     """
     from pytest_mecheval.bundle.contents import Bundle
     from pytest_mecheval.translate.asks import Provider
-    from pytest_mecheval.translate.bench import bench, table
+    from pytest_mecheval.translate.bench import BY_HAND, NOTE_BY_HAND, bench, markdown, table
     from pytest_mecheval.translate.choosing import Choice, provider_for
+
+    who: set[str] = set()
 
     def provider_of(bundle: Bundle, path: Path) -> Provider:
         folder = options.dir / bundle.name if options.dir else None
-        return provider_for(Choice(options.llm, folder, options.max_cost), bundle, path)
+        provider = provider_for(Choice(options.llm, folder, options.max_cost), bundle, path)
+        who.update(getattr(provider, "answered_by", ()))
+        return provider
 
-    retry = Choice(options.llm).retry
-    return table(bench(options.files, provider_of, retry=retry))
+    found = bench(options.files, provider_of, retry=Choice(options.llm).retry)
+    shown = markdown(found, options.llm) if options.markdown else table(found)
+    return f"{NOTE_BY_HAND}\n\n{shown}" if BY_HAND in who else shown

@@ -70,7 +70,7 @@ class Answer(_Strict):
     claims: Annotated[tuple[ProposedClaim, ...], Field(max_length=MAX_CLAIMS)]
     """For `claims` and `plan_step`."""
     reason: Annotated[str, Field(max_length=MAX_WORDS)]
-    """For `not_testable`: what is missing to test it."""
+    """For `not_testable`: what is missing to test it. With claims: which part of the passage none tests, and why."""
     explanation: Annotated[str, Field(max_length=MAX_WORDS)]
     """One or two sentences for the reviewer."""
     subject_json: Annotated[str, Field(max_length=MAX_JSON)]
@@ -128,7 +128,7 @@ def answer_schema(kinds: Iterable[str]) -> dict[str, Any]:
     answer = {
         "outcome": text | {"enum": [outcome.value for outcome in Outcome]},
         "claims": {"type": "array", "items": _object(claim)},
-        "reason": text | {"description": "for not_testable: what is missing, else empty"},
+        "reason": text | {"description": "what cannot be tested and why, else empty"},
         "explanation": text | {"description": "one or two sentences for the reviewer"},
         "subject_json": text | {"description": "for subject: the section as JSON text, else empty"},
     }

@@ -12,10 +12,19 @@ from pytest_mecheval.bundle.quoting import normalised
 from pytest_mecheval.claims.location import SUFFIX
 from pytest_mecheval.claims.model import Claim, ClaimFile, Entry
 from pytest_mecheval.claims.reading import read_claims
+from pytest_mecheval.errors import UsageError
 from pytest_mecheval.translate.asks import Provider
 from pytest_mecheval.translate.candidates import candidates
 from pytest_mecheval.translate.workflow import translate
 
+BY_HAND = "by hand"
+"""Who answered, in recordings that a person wrote from the claim files they are compared with."""
+NOTE_BY_HAND = (
+    "The recorded answers were written by hand, from the very files they are compared with: every share of the\n"
+    "hand-written statements is 1.00 by construction (where the stated model can be loaded), and says nothing\n"
+    "about any model."
+)
+MAX_OPEN_SHOWN = 3
 NEAR_LINES = 3
 """Quotes of one sentence may begin on neighbouring lines."""
 _COMPONENTS = ("components", "component", "head", "order", "receivers", "sites", "heads")
@@ -84,7 +93,7 @@ def bench(
         retry: as for a translation.
 
     Raises:
-        UsageError: a bundle, claim file or provider cannot be used.
+        UsageError: a bundle, claim file or provider cannot be used, or questions have no answer.
     """
     found = {}
     for path in files:
@@ -93,8 +102,18 @@ def bench(
         with tempfile.TemporaryDirectory() as folder:
             nowhere = Path(folder) / path.name
             result = translate(bundle, nowhere, provider_of(bundle, nowhere), retry=retry)
+        if result.open:
+            first = "; ".join(result.open[:MAX_OPEN_SHOWN])
+            raise UsageError(f"{path}: {len(result.open)} questions have no answer ({first})")
         found[bundle.name] = _tally(bundle, hand, result.claims)
     return found
+
+
+def markdown(tallies: Mapping[str, Tally], provider: str) -> str:
+    """The measures over all bundles as a Markdown table, one line each."""
+    total = sum(tallies.values(), Tally())
+    rows = [f"| {name.strip()} | {_share(total, part, whole)} |" for name, part, whole in ROWS]
+    return "\n".join([f"| over {len(tallies)} bundles | `{provider}` |", "|---|---|", *rows])
 
 
 def table(tallies: Mapping[str, Tally]) -> str:

@@ -14,7 +14,9 @@ from pytest_mecheval.bundle.problems import validation_problems
 from pytest_mecheval.bundle.quoting import normalised, occurrences
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.claims.model import (
+    DISMISSED,
     MAX_ID_CHARACTERS,
+    NOT_TRANSLATED,
     Claim,
     Entry,
     NotTestable,
@@ -28,8 +30,6 @@ from pytest_mecheval.translate.asks import Reply, Status
 from pytest_mecheval.translate.candidates import Candidate
 from pytest_mecheval.translate.strict_json import json_object
 
-NOT_TRANSLATED = "not translated"
-"""Begins the reason of every passage that could not be turned into a claim."""
 SHORTEST_QUOTE_WORDS = 3
 """A quote of one figure could stand for anything."""
 FARTHEST_LINE = 20
@@ -116,7 +116,7 @@ def _from_answer(answer: Answer, candidate: Candidate, bundle: Bundle) -> Propos
             return untestable(candidate, answer.reason)
         case Outcome.NO_CLAIM if candidate.strong:
             said = _one_line(answer.explanation or answer.reason)
-            return untestable(candidate, f"dismissed as stating nothing: {said}")
+            return untestable(candidate, f"{DISMISSED}: {said}")
         case Outcome.NO_CLAIM:
             said = _one_line(answer.explanation or answer.reason)
             return Proposal(candidate, Fate.DISMISSED, reason=said[:MAX_REASON])
@@ -138,6 +138,8 @@ def _claimed(answer: Answer, candidate: Candidate, bundle: Bundle) -> Proposal:
             problems.append(f"claim {number}: {error}")
     if problems:
         return failed(candidate, _why(problems), tuple(problems))
+    if answer.reason.strip():  # a part of the passage that no kind can test costs coverage too
+        entries += untestable(candidate, answer.reason).entries
     return Proposal(candidate, Fate.CLAIMED, tuple(entries))
 
 

@@ -62,7 +62,8 @@ def checked_subject(
     problems += list(_unreadable(section, sources, running))
     if not problems and trial is not None:
         problems += trial(sources)
-    return section, tuple(problems)
+    # The problems go back to the provider, to whom this machine's folders are nothing.
+    return section, tuple(each.replace(f"{bundle.root}/", "") for each in problems)
 
 
 def _unreadable(section: SubjectSection, sources: Sources, running: Running) -> tuple[str, ...]:

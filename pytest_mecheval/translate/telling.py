@@ -21,6 +21,7 @@ def _lines(translation: Translation, provider: Provider) -> Iterator[str]:
     counts = {fate: translation.count(fate) for fate in Fate}
     said = ", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "none asked"
     yield f"{provider.name}: {len(translation.proposals)} passages: {said}"
+    yield from _list("about the bundle's files", translation.notes)
     yield from _list("subject not usable", translation.problems)
     failed = [
         f"{each.candidate.passage.file}:{each.candidate.passage.line}: {each.reason}"

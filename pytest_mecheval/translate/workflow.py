@@ -18,11 +18,12 @@ from pytest_mecheval.translate.asks import Ask, Provider, Reply, Status
 from pytest_mecheval.translate.candidates import Candidate, candidates
 from pytest_mecheval.translate.guards import Guard
 from pytest_mecheval.translate.merging import Changes, OldFile, merged, read_old
-from pytest_mecheval.translate.proposals import Fate, Proposal, proposal, settled
+from pytest_mecheval.translate.proposals import Fate, Proposal, proposal, settled, untestable
 from pytest_mecheval.translate.subject import Trial, proposed_subject
 
 OnReply = Callable[[int, int, Reply], object]
 """Called after every reply with how many are there, how many are wanted, and the reply."""
+NOT_VISIBLE = "not asked about: a reader of the rendered document does not see all of it"
 HEADER = (
     "Proposed by: mecheval translate --llm {provider}. Read it, correct it, commit it.",
     "Entries that you change are kept when the bundle is translated again.",
@@ -45,6 +46,8 @@ class Translation:
     """What is wrong with the subject, one line each."""
     asks: tuple[Ask, ...] = ()
     """Everything that was asked, for a survey of recordings."""
+    notes: tuple[str, ...] = ()
+    """What the bundle holds that no reader sees, or that gives orders to machines; named, never obeyed."""
     open: tuple[str, ...] = ()
     """Questions without an answer; while there are any, nothing is written."""
 
@@ -157,6 +160,7 @@ def translate(
         unseen=unseen,
         problems=problems,
         asks=tuple(run.asks),
+        notes=bundle.notes,
         open=tuple(run.open),
     )
 
@@ -225,7 +229,13 @@ def _passages(
             if reply.status is Status.ANSWERED:
                 proposals[name] = guard.checked(proposal(reply, by_name[name], run.bundle))
     unseen = tuple(f"{each.file}:{each.line}: {each.text[:100]}" for each in found.unseen)
-    return list(proposals.values()), unseen
+    # A hidden word in a sentence must not take the sentence out of the coverage.
+    veiled = [
+        untestable(each, NOT_VISIBLE)
+        for each in chosen
+        if each.strong and each.passage.number in hidden
+    ]
+    return [*proposals.values(), *veiled], unseen
 
 
 def _plain(subject: SubjectSection) -> dict[str, Any]:

@@ -96,3 +96,21 @@ def test_a_spec_weaker_than_its_quote_is_shown_side_by_side(pytester):
     notes = next(each for each in document["decisions"] if each["claim"] == "needed")["notes"]
     assert "number: the quote says only 1.0, the spec has min_drop: 0.01" in notes
     assert any(note.startswith("binding: the quote says no such metric") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [("no operational meaning: 'elegant'", 0), ("not translated: refused: declined", 1)],
+)
+def test_a_statement_whose_translation_failed_keeps_the_run_from_passing(pytester, reason, status):
+    content = toy_bundle.claims()
+    quote = {"file": "logs/documentation.md", "line": 6, "text": "The circuit is elegant."}
+    content["not_testable"] = [{"id": "open", "quote": quote, "reason": reason}]
+    bundle = toy_bundle.write_bundle(pytester.path / "toy", content)
+    result = pytester.runpytest_subprocess(f"--mecheval={bundle}", "-k", "needed")
+    assert result.ret == status
+    document = json.loads((pytester.path / "mecheval-out/toy/decisions.json").read_text())
+    said = [note for note in document["bundle"]["notes"] if "not translated or dismissed" in note]
+    assert [note.partition("(")[2].partition(")")[0] for note in said] == [
+        "logs/documentation.md:6"
+    ] * status

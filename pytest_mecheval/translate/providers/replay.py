@@ -41,6 +41,8 @@ class Recording:
     body: Mapping[str, Any]
     detail: str
     usage: Usage
+    answered_by: str
+    """Name of the provider that gave the answer; empty in recordings that do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,11 @@ class Replay:
             said = f"recorded, but {why} changed since: {path}" if path else "no recorded answer"
             yield Reply(ask, Status.MISSING, detail=said)
 
+    @property
+    def answered_by(self) -> frozenset[str]:
+        """Who gave the recorded answers: a person's answers say nothing about any model."""
+        return frozenset(recording.answered_by for recording in self._by_key.values())
+
     def survey(self, asks: Iterable[Ask]) -> Survey:
         """Which asks lack a recording, and which recordings lack an ask."""
         asked = {ask.key: ask for ask in asks}
@@ -130,14 +137,14 @@ class Record:
                 yield Reply(ask, found.status, found.body, found.detail, found.usage)
         for reply in self.provider.replies(open_asks) if open_asks else ():
             if reply.status in WORTH_RECORDING:
-                record(self.folder, reply)
+                record(self.folder, reply, self.provider.name)
             yield reply
 
     def _exists(self) -> bool:
         return self.folder.is_dir()
 
 
-def record(folder: Path, reply: Reply) -> Path:
+def record(folder: Path, reply: Reply, answered_by: str = "") -> Path:
     """Write one answer down, over an older one of the same name.
 
     The shared block is kept as hash and length only: it is the bundle itself.
@@ -154,6 +161,7 @@ def record(folder: Path, reply: Reply) -> Path:
         "shared": {"characters": len(ask.shared), "sha256": prints["shared"]},
         "schema_sha256": prints["schema"],
         "question_sha256": prints["question"],
+        "answered_by": answered_by,
         "status": reply.status.value,
         "answer": dict(reply.body),
         "detail": reply.detail,
@@ -224,6 +232,7 @@ def _recording(path: Path, document: Mapping[str, Any]) -> Recording:
         body=answer,
         detail=str(document["detail"]),
         usage=Usage(**{name: int(count) for name, count in usage.items()}),
+        answered_by=str(document.get("answered_by", "")),
     )
 
 
