@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_mecheval.bundle.problems import suggestion
 from pytest_mecheval.checks.check import AnyCheck
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.errors import UsageError
@@ -30,9 +31,10 @@ def explain(name: str, out: Path) -> str:
         return explain_kind(checks()[name])
     found = [_claim_text(path) for path in sorted(out.glob(f"*/decisions/{Path(name).name}.json"))]
     if not found:
+        decided = [path.stem for path in out.glob("*/decisions/*.json")]
         raise UsageError(
-            f"{name!r}: no kind of this name (known: {', '.join(checks())}) "
-            f"and no claim decided in {out}; name the folder with --out"
+            f"{name!r}: no kind and no claim decided in {out} {suggestion(name, [*checks(), *decided])}; "
+            "another run's folder is named with --out"
         )
     return "\n\n".join(found)
 

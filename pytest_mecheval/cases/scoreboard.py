@@ -28,6 +28,8 @@ from pytest_mecheval.vocabulary import Verdict
 
 PLACES_SHOWN = 3
 PLACES_LENGTH = 200
+NOTHING_FUNCTIONAL = "exit status 1: nothing failed, but no claim that counts is SUPPORTED (a structure claim does not count)"
+"""Said where a run is red although no case is."""
 _REPORTED_VERSIONS = ("numpy", "pytest", "safetensors", "scipy", "torch", "transformer-lens")
 
 
@@ -140,6 +142,27 @@ class Scoreboard:
                 width=terminal._tw.fullwidth if terminal.isatty else WIDEST,
                 color=terminal.hasmarkup,
             )
+        if (
+            self.node_ids
+            and self._nothing_bad()
+            and (Verdict.SUPPORTED, True) not in self._decided()
+        ):
+            terminal.write_line(NOTHING_FUNCTIONAL)
+
+    def _nothing_bad(self) -> bool:
+        bad = {Verdict.REFUTED, Verdict.VACUOUS}
+        if self.settings.inconclusive == "fail":
+            bad.add(Verdict.INCONCLUSIVE)
+        return not self._problems and not any(verdict in bad for verdict, _ in self._decided())
+
+    def _decided(self) -> list[tuple[Verdict, bool]]:
+        """Every verdict, and whether its kind has functional content."""
+        return [
+            (each.decision.verdict, checks()[each.kind].functional)
+            for report in self.reports
+            for each in report.outcomes
+            if each.decision is not None
+        ]
 
     def exit_status(self, status: int) -> int:
         """0 only when some finding is SUPPORTED and none that ran is anything worse than untestable.
@@ -148,20 +171,10 @@ class Scoreboard:
         """
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
-        decided = [
-            (each.decision.verdict, checks()[each.kind].functional)
-            for report in self.reports
-            for each in report.outcomes
-            if each.decision is not None
-        ]
-        bad = {Verdict.REFUTED, Verdict.VACUOUS}
-        if self.settings.inconclusive == "fail":
-            bad.add(Verdict.INCONCLUSIVE)
-        worst = any(verdict in bad for verdict, _ in decided) or bool(self._problems)
-        supported = (Verdict.SUPPORTED, True) in decided
+        supported = (Verdict.SUPPORTED, True) in self._decided()
         left_out = any(note for loaded in self.bundles for note in _left_out(loaded))
         complete = not self.settings.outlined and not left_out
-        green = supported and complete and not worst and status == pytest.ExitCode.OK
+        green = supported and complete and self._nothing_bad() and status == pytest.ExitCode.OK
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
 
 

@@ -10,7 +10,9 @@ DIFFERENT_STATUS = 1
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("file", type=Path, metavar="DECISIONS.JSON")
+    parser.add_argument(
+        "file", type=Path, metavar="DECISIONS.JSON", help="or the folder that holds it"
+    )
     parser.add_argument(
         "--evidence",
         type=Path,
@@ -25,10 +27,11 @@ def run(options: argparse.Namespace) -> tuple[str, int]:
     import json
 
     from pytest_mecheval.report.plain import plain_line
-    from pytest_mecheval.report.reading import read_report
+    from pytest_mecheval.report.reading import decisions_file, read_report
     from pytest_mecheval.report.redeciding import Redecider, Standing, wrong_blocks
 
-    report = read_report(options.file)
+    file = decisions_file(options.file)
+    report = read_report(file)
     redecider = Redecider(report, options.evidence)
     found = list(redecider.claims())
     lines = [
@@ -37,7 +40,7 @@ def run(options: argparse.Namespace) -> tuple[str, int]:
         if not each.agrees
         for detail in each.details
     ]
-    document = json.loads(options.file.read_text(encoding="utf-8"))
+    document = json.loads(file.read_text(encoding="utf-8"))
     wrong = wrong_blocks(document, report)
     lines += [f"{name}: does not follow from the decisions in this file" for name in wrong]
     same = sum(each.standing is Standing.SAME for each in found)

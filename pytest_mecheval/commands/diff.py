@@ -14,16 +14,18 @@ WORSE_STATUS = 1
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("old", type=Path, metavar="OLD")
-    parser.add_argument("new", type=Path, metavar="NEW")
+    parser.add_argument(
+        "old", type=Path, metavar="OLD", help="a decisions.json, or the folder that holds it"
+    )
+    parser.add_argument("new", type=Path, metavar="NEW", help="the same, of the later run")
 
 
 def run(options: argparse.Namespace) -> tuple[str, int]:
     """Every claim that is not what it was, then what moved for all claims."""
     from pytest_mecheval.report.comparing import compare
-    from pytest_mecheval.report.reading import read_report
+    from pytest_mecheval.report.reading import decisions_file, read_report
 
-    found = compare(read_report(options.old), read_report(options.new))
+    found = compare(*(read_report(decisions_file(path)) for path in (options.old, options.new)))
     lines = [line for change in found.claims for line in _lines(change)]
     lines += found.run
     worse = len(found.worse)

@@ -9,7 +9,13 @@ HELP = "what a kind of claim means, or why a claim was decided so"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument("name", metavar="KIND|CLAIM-ID")
-    parser.add_argument("--out", type=Path, default=Path("mecheval-out"), metavar="DIR")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("mecheval-out"),
+        metavar="DIR",
+        help="what the run wrote (default: mecheval-out)",
+    )
 
 
 def run(options: argparse.Namespace) -> str:

@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> str | tuple[str, int]:
     from pytest_mecheval.run.subject import Running
     from pytest_mecheval.translate.choosing import Choice, provider_for
     from pytest_mecheval.translate.preview import preview
+    from pytest_mecheval.translate.providers.exchange import GUIDE, Exchange
     from pytest_mecheval.translate.request import Settings
     from pytest_mecheval.translate.telling import progress_line, summary
     from pytest_mecheval.translate.trial import Trial
@@ -84,7 +85,10 @@ def run(options: argparse.Namespace) -> str | tuple[str, int]:
     _show("")
     text = summary(translation, provider)
     if translation.open:
-        return f"{text}\nnothing was written: answer these, then run this again", INCOMPLETE_STATUS
+        how = "answer these"
+        if options.llm == Exchange.name:
+            how += f" ({options.dir / GUIDE} says how)"
+        return f"{text}\nnothing was written: {how}, then run this again", INCOMPLETE_STATUS
     write(translation, path, bundle)
     return f"{text}\nwritten: {path}"
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pytest_mecheval.report.checklist import checklist_document
-from pytest_mecheval.report.decisions import bundle_document, json_text
+from pytest_mecheval.report.decisions import FILE_NAME, bundle_document, json_text
 from pytest_mecheval.report.html.page import summary_page
 from pytest_mecheval.report.markdown import summary_markdown
 from pytest_mecheval.report.outcome import BundleReport
 from pytest_mecheval.report.sarif import sarif_document
 from pytest_mecheval.wire import write_atomically
 
-DECISIONS = "decisions.json"
+DECISIONS = FILE_NAME
 SUMMARY = "summary.html"
 ARTEFACTS: Mapping[str, Callable[[BundleReport], str]] = {
     DECISIONS: lambda report: json_text(bundle_document(report)),

@@ -19,6 +19,7 @@ from pytest_mecheval.report.scores import coverage, dimension_scores, family
 from pytest_mecheval.vocabulary import Tier
 from pytest_mecheval.wire import digest
 
+FILE_NAME = "decisions.json"
 FORMAT = 2
 """Raised whenever a field of these documents changes its meaning."""
 TABLES = ("records", "subjects", "isolations")

@@ -61,6 +61,9 @@ def summary_markdown(report: BundleReport) -> str:
             table = _table(rows, room)
             parts.append(_folded(f"{title} ({len(rows)})", table) if folded else table)
             room -= len(table)
+    if report.unchecked:
+        title = f"Without a test ({len(report.unchecked)})"
+        parts.append(_folded(title, _untested(report.sorted_unchecked(), room)))
     return "\n\n".join([*parts, *rest]) + "\n"
 
 
@@ -68,6 +71,20 @@ def _table(outcomes: Sequence[Outcome], room: int) -> str:
     lines, used = [_HEAD], len(_HEAD)
     for number, outcome in enumerate(outcomes):
         row = _row(outcome)
+        used += len(row) + 1
+        if used > room:
+            lines.append(f"\n{len(outcomes) - number} more are in decisions.json.")
+            break
+        lines.append(row)
+    return "\n".join(lines)
+
+
+def _untested(outcomes: Sequence[Outcome], room: int) -> str:
+    """Sentences nobody tested, each with the reason; as many as there is room for."""
+    lines = ["| sentence | why there is no test |\n|---|---|"]
+    used = len(lines[0])
+    for number, each in enumerate(outcomes):
+        row = f"| {cell(each.quote)} ({cell(each.source)}) | {cell(each.unavailable)} |"
         used += len(row) + 1
         if used > room:
             lines.append(f"\n{len(outcomes) - number} more are in decisions.json.")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
-from pytest_mecheval.report.decisions import FORMAT
+from pytest_mecheval.report.decisions import FILE_NAME, FORMAT
 from pytest_mecheval.report.decisions_model import DecisionsDocument
 from pytest_mecheval.report.outcome import BundleReport, Outcome, RecordUse, State
 from pytest_mecheval.report.plain import plain_line
@@ -19,6 +19,20 @@ from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
 LISTED_PROBLEMS = 5
 """Problems of a broken document that are named."""
+
+
+def decisions_file(path: Path) -> Path:
+    """The file itself, or the one in the output folder of a bundle.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = path / FILE_NAME if path.is_dir() else path
+    if not found.is_file():
+        raise UsageError(
+            f"{found}: no such file (a run writes mecheval-out/BUNDLE/{FILE_NAME}; give the file or its folder)"
+        )
+    return found
 
 
 def read_report(path: Path) -> BundleReport:

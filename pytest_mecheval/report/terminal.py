@@ -17,6 +17,7 @@ WIDEST = 100
 """The table never grows beyond this, however wide the terminal."""
 NARROWEST = 30
 """No layout can keep a promise about terminals narrower than this."""
+MARKDOWN = "summary.md"
 MAX_NOTES = 6
 """Notes about the bundle that are shown."""
 
@@ -73,11 +74,11 @@ def write_summary(
     for line in wrap(f"mecheval: {plain_line(report.bundle)} ({tally(outcomes)})", columns):
         write_line(line)
     write_line("")
-    for line in _table(outcomes, columns, color=color) or _paragraphs(
-        outcomes, columns, color=color
-    ):
-        write_line(line)
-    write_line("")
+    shown = [outcome for outcome in outcomes if outcome.word != State.NOT_RUN]
+    if shown:
+        for line in _table(shown, columns, color=color) or _paragraphs(shown, columns, color=color):
+            write_line(line)
+        write_line("")
     for line in _totals(report, columns):
         write_line(line)
     for line in _notes(report.notes, columns):
@@ -224,7 +225,7 @@ def _totals(report: BundleReport, columns: int) -> list[str]:
     share = f" ({100 * stated.share:.0f}%)" if stated.share is not None else ""
     text = f"{stated.tested} of {stated.stated} stated findings tested{share}"
     if report.untested:
-        text += f"; without a test: {len(report.untested)}"
+        text += f"; without a test: {len(report.untested)} (listed in {MARKDOWN} and with -rs)"
     lines += _named("coverage", text, columns)
     lines += _named("measured by", _tiers(report.outcomes), columns)
     if report.isolation:

@@ -80,6 +80,8 @@ def _claim_file(
     # Without a provider a stale file stays the user's business, and a fresh one costs no second look.
     if by_rule and each.path.exists():
         return each.path
+    if by_rule and each.claims is not None:
+        return each.path  # a file asked for by name is missing: no stand-in, loading says so
     try:
         bundle = discover(each.bundle)
     except BundleError:

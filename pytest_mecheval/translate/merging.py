@@ -55,6 +55,16 @@ class OldFile:
             return None
         return self.claims.subject
 
+    @property
+    def stated_subject(self) -> SubjectSection | None:
+        """The subject that is not asked for again.
+
+        Rules find a model but no tasks. In a file that a translation wrote, such a subject is a beginning:
+        without tasks hardly a kind can be chosen.
+        """
+        subject = self.subject
+        return None if subject and self.translated and not subject.tasks else subject
+
     def covers(self, candidate: Candidate) -> bool:
         """Whether a person already said what this passage is."""
         passage = candidate.passage

@@ -18,17 +18,21 @@ def summary(translation: Translation, provider: Provider) -> str:
 
 
 def _lines(translation: Translation, provider: Provider) -> Iterator[str]:
-    counts = {fate: translation.count(fate) for fate in Fate}
+    waiting = sum(each.status is Status.MISSING for each in translation.proposals)
+    counts = {str(fate): translation.count(fate) for fate in Fate}
+    counts[str(Fate.FAILED)] -= waiting
+    counts["without an answer"] = waiting
     said = ", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "none asked"
     yield f"{provider.name}: {len(translation.proposals)} passages: {said}"
     yield from _list("about the bundle's files", translation.notes)
-    yield from _list("subject not usable", translation.problems)
+    yield from _list("about the subject", translation.problems)
     failed = [
         f"{each.candidate.passage.file}:{each.candidate.passage.line}: {each.reason}"
         for each in translation.proposals
-        if each.fate is Fate.FAILED
+        if each.fate is Fate.FAILED and each.status is not Status.MISSING
     ]
-    yield from _list("not translated (listed as not testable)", failed)
+    title = "asked again" if translation.open else "not translated (listed as not testable)"
+    yield from _list(title, failed)
     dismissed = [
         f"{each.candidate.passage.file}:{each.candidate.passage.line}: {each.candidate.passage.text}"
         for each in translation.proposals
@@ -36,7 +40,8 @@ def _lines(translation: Translation, provider: Provider) -> Iterator[str]:
     ]
     yield from _list("said to state nothing", dismissed)
     yield from _list("not visible in the rendered document, so not asked", translation.unseen)
-    yield from _list("changes", tuple(translation.changes.lines()))
+    if not translation.open:  # else nothing is written, so nothing changes
+        yield from _list("changes", tuple(translation.changes.lines()))
     survey = getattr(provider, "survey", None)
     if survey is not None:
         yield from _list("recordings", survey(translation.asks).problems)

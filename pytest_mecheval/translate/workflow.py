@@ -100,7 +100,7 @@ def why_translate(path: Path, bundle: Bundle) -> str:
 def first_asks(bundle: Bundle, path: Path) -> tuple[tuple[Ask, ...], Asker]:
     """What a translation would ask if every first answer were usable: for the dry run."""
     common, old = asker(bundle), read_old(path, bundle)
-    subject = () if old.subject else (subject_ask(common),)
+    subject = () if old.stated_subject else (subject_ask(common),)
     known = _plain(old.subject) if old.subject else {}
     chosen = [each for each in candidates(bundle) if not old.covers(each)]
     found = passage_asks(common, [(each.passage, each.role) for each in chosen], known)
@@ -188,19 +188,26 @@ def write(translation: Translation, path: Path, bundle: Bundle) -> None:
 def _subject(
     run: _Run, old: OldFile, trial: Trial | None
 ) -> tuple[SubjectSection, tuple[str, ...]]:
-    """The stated subject, else a proposed one that passes every check; an empty one when there is none."""
-    if old.subject is not None:
-        return old.subject, ()
+    """The stated subject, else a proposed one that passes every check; what was there when there is none."""
+    if old.stated_subject is not None:
+        return old.stated_subject, ()
+    known = old.subject or SubjectSection()
     ask = subject_ask(run.common)
     reply = run.replies([ask])[ask.name]
     if reply.status is Status.MISSING:
-        return SubjectSection(), ()
+        return known, ()
     section, problems = proposed_subject(reply, run.bundle, trial, run.running)
     if problems and run.retry and reply.status is Status.ANSWERED:
         second = again(ask, reply.body, problems)
         reply = run.replies([second])[second.name]
         section, problems = proposed_subject(reply, run.bundle, trial, run.running)
-    return (SubjectSection(), problems) if problems or section is None else (section, ())
+    if problems or section is None:
+        return known, problems
+    if known.model is None or known.model == section.model:
+        return section, ()
+    # A person may have written it, and what a person wrote stays.
+    kept = "the claim file's model was kept, the answer names another one; remove it there to take the answer's"
+    return section.model_copy(update={"model": known.model}), (kept,)
 
 
 def _passages(

@@ -33,7 +33,7 @@ _WORDS: Mapping[str, float] = {
 _EVERY = re.compile(r"\b(all|each|every|any|both|in turn|remaining|other)\b", re.IGNORECASE)
 _BACK = re.compile(r"\b(circuit|heads?|it|its|them|those|these|same)\b", re.IGNORECASE)
 _SIZE = re.compile(
-    r"(?:\bn\s*=\s*|(?<![\w.,]))\d[\d,]*(?:\s+[\w-]+){0,2}?\s+(?:prompts?|inputs?|examples?|samples?|sequences?|sentences?|pairs?|items?|texts?)\b"
+    r"(?:\bn\s*=\s*|(?<![\w.,]))\d[\d,]*(?:\s+[\w-]+){0,2}?\s+(?:prompts?|inputs?|examples?|samples?|sequences?|sentences?|pairs?|items?|texts?|lists?|strings?|problems?|trials?|instances?)\b"
     r"|\bn\s*=\s*\d[\d,]*",
     re.IGNORECASE,
 )
