@@ -34,7 +34,7 @@ def explain(name: str, out: Path) -> str:
         decided = [path.stem for path in out.glob("*/decisions/*.json")]
         raise UsageError(
             f"{name!r}: no kind and no claim decided in {out} {suggestion(name, [*checks(), *decided])}; "
-            "another run's folder is named with --out"
+            "mecheval kinds lists the kinds, --out DIR names another run's folder"
         )
     return "\n\n".join(found)
 

@@ -225,7 +225,7 @@ def _totals(report: BundleReport, columns: int) -> list[str]:
     share = f" ({100 * stated.share:.0f}%)" if stated.share is not None else ""
     text = f"{stated.tested} of {stated.stated} stated findings tested{share}"
     if report.untested:
-        text += f"; without a test: {len(report.untested)} (listed in {MARKDOWN} and with -rs)"
+        text += f"; without a test: {len(report.untested)} (see {MARKDOWN})"
     lines += _named("coverage", text, columns)
     lines += _named("measured by", _tiers(report.outcomes), columns)
     if report.isolation:

@@ -30,7 +30,9 @@ def test_exit_status_counts_only_the_cases_that_ran(run, arguments, status):
 
 def test_a_green_case_of_ones_own_does_not_hide_that_nothing_is_supported(pytester, run):
     pytester.makepyfile(test_mine="def test_mine(): pass")
-    assert run("--mecheval=toy", "test_mine.py", "-k", "mine or elegance").ret == 1
+    result = run("--mecheval=toy", "test_mine.py", "-k", "mine or elegance")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["exit status 1: nothing failed, but no claim that counts*"])
 
 
 def test_last_failed_and_first_failure(pytester, run):

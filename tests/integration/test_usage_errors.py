@@ -75,6 +75,12 @@ def test_stale_claims(pytester, toy, monkeypatch, ci):
 
 
 @pytest.mark.usefixtures("toy")
+def test_a_claim_file_asked_for_by_name_has_no_stand_in(pytester):
+    text = refuse(pytester, "--mecheval=toy", "--mecheval-claims=typo.yaml")
+    assert "typo.yaml: no claim file for bundle" in text
+
+
+@pytest.mark.usefixtures("toy")
 def test_number_of_claim_files(pytester):
     text = refuse(
         pytester, "--mecheval=toy", "--mecheval-claims=a.yaml", "--mecheval-claims=b.yaml"

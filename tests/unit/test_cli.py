@@ -20,7 +20,17 @@ def test_explain_every_kind(capsys):
 
 def test_explain_an_unknown_name(capsys, tmp_path):
     assert main(["explain", "nope", "--out", str(tmp_path)]) == 4
-    assert "no kind of this name (known: ablation" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "'nope': no kind and no claim decided in" in said
+    assert "mecheval kinds lists the kinds" in said
+
+
+def test_explain_knows_what_was_meant(capsys, tmp_path):
+    (tmp_path / "toy" / "decisions").mkdir(parents=True)
+    (tmp_path / "toy" / "decisions" / "head-needed.json").write_text("{}")
+    for typed, meant in (("abblation", "ablation"), ("head-neded", "head-needed")):
+        assert main(["explain", typed, "--out", str(tmp_path)]) == 4
+        assert f"(closest: {meant})" in capsys.readouterr().err
 
 
 def test_schema_is_json_with_every_kind(capsys):

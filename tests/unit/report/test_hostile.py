@@ -103,6 +103,8 @@ def test_markdown_holds_nothing_but_our_own_table(report: BundleReport) -> None:
     assert [OWN_HTML.sub("", block).strip() for block in html] == [
         "Supported (1)",
         "",
+        "Without a test (1)",
+        "",
         "Published checklist: 0 PASS, 4 FAIL, 18 NA",
         "",
     ]
@@ -112,8 +114,8 @@ def test_markdown_holds_nothing_but_our_own_table(report: BundleReport) -> None:
         sum(t.type in ("td_open", "th_open") for t in tokens[start:end])
         for start, end in zip(rows, [*rows[1:], len(tokens)], strict=True)
     ]
-    # Head and two rows, head and one row, and the checklist's head and rows.
-    assert cells == [6] * 3 + [6] * 2 + [3] * (1 + len(ITEMS))
+    # Head and two rows, twice head and one row, and the checklist's head and rows.
+    assert cells == [6] * 3 + [6] * 2 + [2] * 2 + [3] * (1 + len(ITEMS))
 
 
 def test_terminal_text_stays_on_its_lines(report: BundleReport) -> None:

@@ -75,3 +75,13 @@ def test_a_thousand_claims_fit_a_comment(made: Build, decision: Build) -> None:
     shown = len(table(text)) - 1
     assert shown > 50
     assert f"{1000 - shown} more are in decisions.json" in text
+
+
+def test_sentences_without_a_test_are_listed_with_the_reason(report: BundleReport) -> None:
+    text = summary_markdown(report)
+    rows = table(text.partition("Without a test (1)</summary>")[2])[1:]
+    assert [row[0] for row in rows] == [
+        f"{each.quote} ({each.source})" for each in report.sorted_unchecked()
+    ]
+    assert [row[1] for row in rows] == [each.unavailable for each in report.sorted_unchecked()]
+    assert "Without a test" not in summary_markdown(replace(report, unchecked=()))

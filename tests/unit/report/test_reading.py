@@ -14,7 +14,7 @@ from pytest_mecheval.errors import UsageError
 from pytest_mecheval.report.decisions import bundle_document, json_text
 from pytest_mecheval.report.decisions_model import decisions_schema
 from pytest_mecheval.report.outcome import BundleReport
-from pytest_mecheval.report.reading import read_report
+from pytest_mecheval.report.reading import decisions_file, read_report
 from pytest_mecheval.vocabulary import Verdict
 
 Build = Callable[..., Any]
@@ -106,3 +106,15 @@ def test_a_broken_decision_is_named(
     path.write_text(json_text(document))
     with pytest.raises(UsageError, match=message):
         read_report(path)
+
+
+def test_a_bundles_folder_stands_for_the_document_in_it(
+    report: BundleReport, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "old").mkdir()
+    file = tmp_path / "old" / "decisions.json"
+    file.write_text(json_text(bundle_document(report)))
+    assert decisions_file(tmp_path / "old") == decisions_file(file) == file
+    assert main(["diff", str(tmp_path / "old"), str(file)]) == 0
+    assert main(["diff", str(tmp_path / "old"), str(tmp_path)]) == 4
+    assert f"{tmp_path / 'decisions.json'}: no such file" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def test_the_table_at_100_columns(report: BundleReport) -> None:
         "coherence         no claim tested",
         "reproducibility   1 of 2 tested claims supported, 50% [1%, 99%] (exact 95% interval)",
         "generalizability  0 of 1 tested claims supported, 0% [0%, 98%] (exact 95% interval)",
-        "coverage          3 of 5 stated findings tested (60%); without a test: 1",
+        "coverage          3 of 5 stated findings tested (60%); without a test: 1 (see summary.md)",
         "measured by       3 T3 (our prompts and interventions)",
         "family-wise       1 of 1 supported claims with a p-value stay supported at family level 0.05 (Holm",
         "                  over 3 p-values)",
@@ -119,3 +119,16 @@ def test_notes_about_the_bundle_are_shown_and_bounded(report):
     shown = [line for line in lines if line.startswith("note ")]
     assert len(shown) == 7
     assert "3 more in decisions.json" in shown[-1]
+
+
+def test_claims_that_were_not_run_are_counted_but_fill_no_rows(
+    report: BundleReport, made: Build
+) -> None:
+    left_out = tuple(made(f"deselected-{number}") for number in range(40))
+    before = lines_of(report)
+    after = lines_of(dataclasses.replace(report, outcomes=(*report.outcomes, *left_out)))
+    assert "40 not run" in after[0]
+    assert not any("deselected" in line for line in after)
+    assert [line for line in before if "SUPPORTED" in line][1:] == [
+        line for line in after if "SUPPORTED" in line
+    ][1:]

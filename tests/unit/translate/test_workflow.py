@@ -20,6 +20,7 @@ from pytest_mecheval.errors import ClaimFileError, UsageError
 from pytest_mecheval.translate import workflow
 from pytest_mecheval.translate.asks import Status
 from pytest_mecheval.translate.proposals import Fate
+from pytest_mecheval.translate.telling import summary
 from pytest_mecheval.translate.workflow import translate, why_translate, write
 
 
@@ -273,3 +274,40 @@ def test_the_second_try_at_a_subject_may_run_what_the_first_may(bundle, path, mo
     done(bundle, path)
     assert len(seen) == 2
     assert seen[0] is seen[1] is not None
+
+
+def test_a_subject_without_tasks_in_a_translated_file_is_asked_for_again(bundle, path):
+    done(bundle, path)
+    data = yaml.safe_load(path.read_text())
+    model, tasks = SUBJECT["model"], SUBJECT["tasks"]
+    stamps = [line for line in path.read_text().splitlines() if line.startswith("# as")]
+    data["claims"] = []  # they need the tasks
+    data["subject"] = {"model": model}
+    path.write_text(yaml.safe_dump(data) + "\n".join(stamps) + "\n")
+    result, provider = done(bundle, path)
+    assert provider.asked[0].role == "subject"
+    assert set(result.claims.subject.tasks) == set(tasks)
+    assert [each.id for each in result.claims.claims] == ["needed", "key"]
+
+
+def test_a_model_that_stands_in_the_file_is_kept_over_the_answers(bundle, path):
+    done(bundle, path)
+    data = yaml.safe_load(path.read_text())
+    stamps = [line for line in path.read_text().splitlines() if line.startswith("# as")]
+    mine = {"loader": "hub", "name": "gpt2"}
+    data |= {"claims": [], "plan": [], "subject": {"model": mine}}
+    path.write_text(yaml.safe_dump(data) + "\n".join(stamps) + "\n")
+    result = translate(bundle, path, Says(sensible))
+    assert result.claims.subject.model is not None
+    assert result.claims.subject.model.loader == "hub"
+    assert result.claims.subject.tasks
+    assert "was kept" in result.problems[0]
+
+
+def test_open_questions_are_told_once_and_no_change_is_announced(bundle, path):
+    provider = Says(lambda ask: sensible(ask) if ask.role == "subject" else Status.MISSING)
+    text = summary(translate(bundle, path, provider), provider)
+    assert "4 without an answer" in text
+    assert "no answer yet: 4" in text
+    assert "changes" not in text
+    assert "not translated" not in text

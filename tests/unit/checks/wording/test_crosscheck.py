@@ -277,3 +277,8 @@ def test_text_shows_both_sides(tmp_path):
         "weakened: the quote says 'key head', "
         "the spec has no comparison with other components (special: false)"
     )
+
+
+@pytest.mark.parametrize("noun", ["lists", "strings", "problems", "random lists", "prompts"])
+def test_sample_sizes_are_known_by_what_they_count(noun):
+    assert sizes_in(f"an accuracy of 0.98 on 1,000 {noun}, with 2 heads") == (1000.0,)
