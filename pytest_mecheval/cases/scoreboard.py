@@ -19,7 +19,7 @@ from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
 from pytest_mecheval.claims.coverage import untranslated
-from pytest_mecheval.report.artefacts import DECISIONS, clear_artefacts, write_artefacts
+from pytest_mecheval.report.artefacts import DECISIONS, SUMMARY, clear_artefacts, write_artefacts
 from pytest_mecheval.report.origins import origins_document
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
 from pytest_mecheval.report.reading import read_document
@@ -129,6 +129,7 @@ class Scoreboard:
             terminal.section(f"mecheval {loaded.name}", sep="-")
             start = self.settings.invocation_dir
             paths = {
+                "front page": shown(self.folder(loaded) / SUMMARY, start),
                 "decisions": shown(self.folder(loaded) / DECISIONS, start),
                 "test modules": shown(self.folder(loaded) / "tests", start),
             }

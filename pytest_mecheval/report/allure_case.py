@@ -253,7 +253,7 @@ def _attach_measurement(
     picture = kept_plot(drawings, decision, values, title=title)
     if picture is not None:
         allure.attach(picture, name="effect", attachment_type=allure.attachment_type.PNG)
-    for name, drawn in kind_plots(outcome).items():
+    for name, drawn in kind_plots(outcome, drawings).items():
         allure.attach(drawn, name=name, attachment_type=allure.attachment_type.PNG)
     for name, text in (
         ("stated and rerun numbers", diff_text(outcome)),

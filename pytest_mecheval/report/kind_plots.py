@@ -1,12 +1,14 @@
 """Pictures that only some kinds have: a map of attending heads, the curve of a circuit's share; as PNG for Allure."""
 
+import functools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mecheval.report.html.head_map import Heads, measured_heads
 from pytest_mecheval.report.html.share_curve import Circuit, circuit_share
 from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import plain_line
-from pytest_mecheval.report.plots import WIDTH_INCHES, drawing_style, png
+from pytest_mecheval.report.plots import WIDTH_INCHES, drawing_style, kept, png
 from pytest_mecheval.vocabulary import Component
 
 if TYPE_CHECKING:
@@ -18,14 +20,23 @@ _DARK = 0.5
 """From this mass on a number is written in white."""
 
 
-def kind_plots(outcome: Outcome) -> dict[str, bytes]:
-    """Name to PNG; empty for kinds and outcomes that have no picture of their own."""
-    found: dict[str, bytes] = {}
+def kind_plots(outcome: Outcome, folder: Path | None = None) -> dict[str, bytes]:
+    """Name to PNG; empty for kinds and outcomes that have no picture of their own.
+
+    Args:
+        outcome: what is shown.
+        folder: where pictures are kept by content; None draws every time.
+    """
+    found: dict[str, bytes | None] = {}
     if (heads := measured_heads(outcome)) is not None:
-        found["attention of every measured head"] = _heads_png(heads)
+        content = repr(("heads", heads)).encode()
+        drawn = kept(folder, content, functools.partial(_heads_png, heads))
+        found["attention of every measured head"] = drawn
     if (circuit := circuit_share(outcome)) is not None:
-        found["faithfulness curve"] = _curve_png(circuit)
-    return found
+        content = repr(("circuit", circuit)).encode()
+        drawn = kept(folder, content, functools.partial(_curve_png, circuit))
+        found["faithfulness curve"] = drawn
+    return {name: picture for name, picture in found.items() if picture is not None}
 
 
 def _axes(height: float) -> "Axes":

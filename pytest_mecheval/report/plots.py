@@ -7,7 +7,7 @@ matplotlib is imported inside the function and never through pyplot: no global f
 import hashlib
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,16 +116,27 @@ def kept_plot(
     folder: Path | None, decision: Decision, values: Mapping[str, Values], *, title: str
 ) -> bytes | None:
     """`effect_plot`, drawn once per content: equal decisions and values give the stored picture."""
-    if folder is None:
-        return effect_plot(decision, values, title=title)
-    content = hashlib.sha256(repr((__version__, title, decision)).encode())
+    content = hashlib.sha256(repr((title, decision)).encode())
     for label, series in values.items():
         content.update(label.encode() + series.tobytes())
-    path = folder / f"{content.hexdigest()}.png"
+    return kept(folder, content.digest(), lambda: effect_plot(decision, values, title=title))
+
+
+def kept(folder: Path | None, content: bytes, draw: Callable[[], bytes | None]) -> bytes | None:
+    """A picture, drawn once per content.
+
+    Args:
+        folder: where pictures are kept; None draws every time.
+        content: everything the picture depends on, beside our version.
+        draw: makes it; None when there is nothing to draw.
+    """
+    if folder is None:
+        return draw()
+    path = folder / f"{hashlib.sha256(__version__.encode() + content).hexdigest()}.png"
     try:
         return path.read_bytes()
     except OSError:
-        picture = effect_plot(decision, values, title=title)
+        picture = draw()
     if picture is not None:
         write_atomically(path, picture)
     return picture

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_mecheval.evidence.decision import Control, Estimate, Shams
 from pytest_mecheval.evidence.measurement import Evidence
+from pytest_mecheval.report import plots
 from pytest_mecheval.report.plots import effect_plot, raw_series
 from pytest_mecheval.vocabulary import Verdict
 
@@ -113,3 +114,17 @@ def test_reports_load_nothing_heavy_until_asked() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert out.stdout.strip() == "[]"
+
+
+def test_a_kept_picture_is_drawn_once_per_content(tmp_path):
+    drawn = []
+
+    def draw() -> bytes:
+        drawn.append(1)
+        return b"picture"
+
+    assert [plots.kept(tmp_path, b"a", draw) for _ in range(2)] == [b"picture"] * 2
+    assert plots.kept(tmp_path, b"b", draw) == b"picture"
+    assert len(drawn) == 2
+    assert plots.kept(None, b"a", draw) == b"picture"
+    assert len(drawn) == 3
