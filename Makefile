@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check bench recordings compat clean install
+.PHONY: demo test test-all check bench recordings compat clean install
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +25,11 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m pytest --mecheval examples/induction_heads -n 2
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The same, with the longest comparisons made on every bundle instead of some.
+test-all: $(VENV)/.installed-dev
+	MECHEVAL_TEST_EXHAUSTIVE=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

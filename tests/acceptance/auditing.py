@@ -6,9 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+
+exhaustive = pytest.mark.skipif(
+    not os.environ.get("MECHEVAL_TEST_EXHAUSTIVE"),
+    reason="shown on other bundles in every run, on this one by make test-all",
+)
+
+
+def on_one_worker(bundles, *marks):
+    """Parameters whose tests share one worker, and so one first run of the bundle."""
+    return [pytest.param(each, marks=[pytest.mark.xdist_group(each), *marks]) for each in bundles]
 
 
 class Audited:

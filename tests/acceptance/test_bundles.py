@@ -1,16 +1,17 @@
 """Examples and flawed twins against truth written by hand: a real run of the product, in a process of its own."""
 
+import os
 from pathlib import Path
 
 import pytest
-from auditing import Audited, expected
+from auditing import Audited, expected, on_one_worker
 
 HONEST = ("examples/induction_heads", "examples/modular_addition")
 FLAWED = ("fixtures/induction_heads_flawed", "fixtures/modular_addition_flawed")
 GREEN = {"SUPPORTED", "NOT_TESTABLE"}
 
 
-@pytest.fixture(scope="module", params=[*HONEST, *FLAWED])
+@pytest.fixture(scope="module", params=on_one_worker([*HONEST, *FLAWED]))
 def audited(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(Path(request.param).name)
     return request.param, Audited(request.param, folder, "-n", "2")
@@ -45,6 +46,8 @@ def test_output_shows_coverage_and_every_planted_defect(audited):
 
 def test_same_verdicts_without_workers_and_with_two_threads(audited, tmp_path):
     bundle, run = audited
+    if not os.environ.get("MECHEVAL_TEST_EXHAUSTIVE") and "induction" in bundle:
+        pytest.skip("shown on other bundles in every run, on this one by make test-all")
     other = Audited(bundle, tmp_path, "-p", "no:xdist", "--mecheval-threads=2")
     assert other.process.returncode == run.process.returncode
     verdicts = {claim: (d["verdict"], d["code"]) for claim, d in run.decided.items()}
