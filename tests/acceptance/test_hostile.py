@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from auditing import Audited, expected
+from auditing import Audited, exhaustive, expected
 from hostile_files import CANARY, Host, copy, plant_special_files
 
 from pytest_mecheval.sandbox.backends import available
@@ -14,6 +14,15 @@ BACKENDS = [backend.name for backend in available()]
 pytestmark = pytest.mark.skipif(not BACKENDS, reason="no sandbox works on this machine")
 
 BUNDLES = ("hostile_verdict", "hostile_host", "hostile_files")
+EVERYWHERE = "hostile_host"
+"""Attacked on every backend in every run of the tests; the others on the first, and on all by `make test-all`."""
+CASES = [
+    pytest.param(
+        name, backend, marks=[] if name == EVERYWHERE or backend == BACKENDS[0] else [exhaustive]
+    )
+    for name in BUNDLES
+    for backend in BACKENDS
+]
 SCRIPT_SECONDS = 12
 """Longest a script may run here; only `never_ends.py` needs more than two."""
 SESSION_SECONDS = 120
@@ -64,8 +73,7 @@ class Attack:
 
 
 # One test per attack: workers would each repeat the run if its promises were tests of their own.
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize(("name", "backend"), CASES)
 def test_hostile_bundle(name, backend, tmp_path):
     attack = Attack(name, backend, tmp_path)
     no_claim_is_supported_and_each_falls_for_its_reason(attack)
