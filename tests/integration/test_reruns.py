@@ -34,14 +34,14 @@ CLAIMS = (
 SPY = """
 import os, pathlib
 
-from pytest_mecheval.run import rerun
+from pytest_mecheval.run.execution import Execution
 
-def counted(script, *arguments, original=rerun._run):
+def counted(execution, original=Execution.facts):
     with open(pathlib.Path(os.environ["RUNS"]), "a") as stream:
-        stream.write(script.probe.entry + "\\n")
-    return original(script, *arguments)
+        stream.write(execution.probe.entry + "\\n")
+    return original(execution)
 
-rerun._run = counted
+Execution.facts = counted
 """
 
 
@@ -114,7 +114,7 @@ def test_killed_during_a_run_then_run_again(pytester, bundle, tmp_path, monkeypa
     assert again.returncode == 0, again.stdout
     assert set(verdicts(pytester.path).values()) == {"SUPPORTED"}
     assert finished.stat().st_mtime_ns == written
-    assert not list(rooms.glob("mecheval-*"))
+    assert not list(rooms.glob("run-*"))
     assert len(_reruns(store)) == 2
     assert {path.suffix for path in store.glob("??/*")} == {".json", ".lock"}
     assert not _processes_in(rooms)
@@ -134,7 +134,7 @@ def _wait(condition) -> None:
 
 def _in_the_middle(rooms: Path) -> bool:
     """Whether the slow script has begun: its file lies in the scratch copy."""
-    return bool(list(rooms.glob("mecheval-*/scratch/bundle/left.bin")))
+    return bool(list(rooms.glob("run-*/scratch/bundle/left.bin")))
 
 
 def _processes_in(rooms: Path) -> list[str]:
