@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -107,8 +108,23 @@ def test_from_another_directory(pytester, toy, evidence):
     assert not (elsewhere / ".mecheval").exists()
 
 
-def test_from_inside_the_bundle_its_conftest_is_not_imported(toy, evidence):
+@pytest.mark.parametrize(
+    "start",
+    [[str(Path(sysconfig.get_path("scripts"), "pytest"))], [sys.executable, "-P", "-m", "pytest"]],
+    ids=["pytest", "python -P -m pytest"],
+)
+def test_from_inside_the_bundle_its_conftest_is_not_imported(toy, evidence, start):
+    (toy / "conftest.py").write_text("raise SystemExit('imported')")
+    command = [*start, "--mecheval=.", evidence, "-k", "needed", "-n", "0"]
+    done = subprocess.run(command, cwd=toy, capture_output=True, text=True, timeout=180)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_from_inside_the_bundle_python_m_would_import_its_modules_and_is_refused(toy, evidence):
     (toy / "conftest.py").write_text("raise SystemExit('imported')")
     command = [sys.executable, "-m", "pytest", "--mecheval=.", evidence, "-k", "needed", "-n", "0"]
     done = subprocess.run(command, cwd=toy, capture_output=True, text=True, timeout=180)  # noqa: S603
-    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert done.returncode == 4, text
+    assert f"import path: {toy}" in text
+    assert "imported" not in text
