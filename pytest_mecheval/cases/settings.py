@@ -53,11 +53,6 @@ class Settings:
             OUTLINED: sorted(str(path) for path in self.outlined),
         }
 
-    @property
-    def shown_out(self) -> str:
-        """The output folder as the user would type it."""
-        return shown(self.out, self.invocation_dir)
-
 
 def shown(path: Path, start: Path) -> str:
     """A path relative to `start` when it lies below it, else absolute."""

@@ -64,7 +64,8 @@ def die_with_parent() -> None:
 def _run(name: str, body: Any, threads: int) -> int:
     import torch
 
-    from pytest_mecheval.harness.batch import BatchError, Runner, parse
+    from pytest_mecheval.batches import BatchError, parse
+    from pytest_mecheval.harness.batch import Runner
     from pytest_mecheval.harness.subjects import draw_prompts, load_tested
 
     torch.set_num_threads(threads)

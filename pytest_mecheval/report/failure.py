@@ -5,29 +5,16 @@ The verdict word stands in the first line: Allure's categories find it there.
 
 from pydantic import ValidationError
 
-from pytest_mecheval.checks.check import AnyCheck
 from pytest_mecheval.checks.registry import checks
-from pytest_mecheval.claims.model import Claim
 from pytest_mecheval.evidence.decision import Control, Decision
 from pytest_mecheval.report.columns import display_width, wrap
-from pytest_mecheval.report.outcome import Outcome, outcome
+from pytest_mecheval.report.outcome import Outcome
 from pytest_mecheval.report.plain import plain_line
 
 COLUMNS = 100
 """No line of the text is wider."""
 _INDENT = 12
 """Where the text behind a line's name begins."""
-
-
-def failure_text(claim: Claim, check: AnyCheck, decision: Decision) -> str:
-    """The five lines, wrapped at 100 columns; nothing in them but plain text.
-
-    Args:
-        claim: the claim as the claim file has it.
-        check: its kind.
-        decision: what was decided, with the tier filled in.
-    """
-    return outcome_text(outcome(claim, check, decision))
 
 
 def outcome_text(outcome: Outcome) -> str:

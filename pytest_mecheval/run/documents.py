@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_mecheval.bundle.code_units import Source, code_units, sources_of
+from pytest_mecheval.bundle.json_hooks import unique_keys
 from pytest_mecheval.bundle.notebooks import read_notebook
 from pytest_mecheval.bundle.quoting import normalised
 from pytest_mecheval.bundle.reading import decoded, read_file
@@ -36,7 +37,7 @@ def node_list(root: Path, path: str) -> Measurement:
     """
     try:
         text, _ = decoded(read_file(root, path, MAX_DOCUMENT_BYTES))
-        body = json.loads(text, object_pairs_hook=_unique)
+        body = json.loads(text, object_pairs_hook=unique_keys)
     except BundleError as error:
         raise SubjectError(str(error)) from error
     except (ValueError, RecursionError) as error:
@@ -45,18 +46,6 @@ def node_list(root: Path, path: str) -> Measurement:
     if not isinstance(nodes, list) or not all(isinstance(node, str) for node in nodes):
         raise SubjectError(f"{path}: no list of node names under 'nodes'")
     return Measurement(np.empty(0), facts={"nodes": nodes}, provenance={"document": path})
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object in which no key is given twice: readers would disagree about which value counts.
-
-    Raises:
-        ValueError: one is.
-    """
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is given twice in one object")
-    return found
 
 
 def prose(root: Path, path: str, text: str) -> Measurement:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mecheval.bundle.escaping import escaped
+from pytest_mecheval.bundle.json_hooks import no_constant, unique_keys
 from pytest_mecheval.errors import SubjectError
 
 MAGIC = b"tensors1"
@@ -227,17 +228,8 @@ def _require_keys(body: Any, keys: set[str], what: str) -> None:
 
 def _parsed(text: bytes) -> Any:
     try:
-        return json.loads(text.decode("ascii"), parse_constant=_refuse, object_pairs_hook=_unique)
+        return json.loads(
+            text.decode("ascii"), parse_constant=no_constant, object_pairs_hook=unique_keys
+        )
     except (ValueError, RecursionError) as error:
         raise _malformed(f"its header is not plain JSON ({escaped(str(error))})") from None
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field is given twice")
-    return found

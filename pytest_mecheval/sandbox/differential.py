@@ -222,12 +222,3 @@ def unobserved_share(ledger: Ledger, *, start_up_s: float = START_UP_CPU_S) -> f
     if total <= 0:
         return None
     return min(1.0, max(0.0, 1.0 - end.forward_cpu / total))
-
-
-def repeated_numbers(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    """Numbers of a real run that a sham run repeats digit for digit, in order; sorted, once each.
-
-    >>> repeated_numbers(["0.953", "12", "0.1"], ["0.953", "12", "0.4"])
-    ('0.953', '12')
-    """
-    return tuple(sorted(set(first) & set(second)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from pytest_mecheval.bundle.json_hooks import no_constant, unique_keys
 from pytest_mecheval.sandbox.ledger_fields import PARSERS, Fields, RowError
 from pytest_mecheval.sandbox.ledger_rows import (
     Attempt,
@@ -23,7 +24,6 @@ from pytest_mecheval.sandbox.ledger_rows import (
     FileUse,
     Forward,
     Hook,
-    Inputs,
     Load,
     Model,
     Printed,
@@ -164,13 +164,6 @@ class Ledger:
             if hook.called == 0 and (hook.function or hook.calls)
         )
 
-    def input_rows(self, forward: Forward) -> frozenset[str]:
-        """Hashes of the examples a forward saw; empty when they are not on record."""
-        for row in self.of(Inputs):
-            if row.id == forward.inputs:
-                return frozenset(row.rows)
-        return frozenset()
-
     def edited(self, forward: Forward) -> tuple[Edit, ...]:
         """The edits made while a forward ran."""
         return tuple(edit for edit in self.edits if edit.forward == forward.id)
@@ -289,7 +282,7 @@ class _Reader:
         self._previous = digest
         if body.count(b"[") + body.count(b"{") > MAX_DEPTH_OPENERS:
             raise RowError("nested too widely")
-        found = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unique)
+        found = json.loads(body, parse_constant=no_constant, object_pairs_hook=unique_keys)
         if type(found) is not dict:
             raise RowError("not an object")
         return found
@@ -369,17 +362,6 @@ class _Reader:
     def _contradiction(self, text: str) -> None:
         self._forged = True
         self._problem(text)
-
-
-def _refuse(name: str) -> Any:
-    raise RowError(f"{name} is not a number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise RowError("a field is given twice")
-    return found
 
 
 def rows_of(content: bytes) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.translate.asks import Provider
-from pytest_mecheval.translate.cost import Budget
 from pytest_mecheval.translate.merging import read_old
 from pytest_mecheval.translate.outline import Outline
+from pytest_mecheval.translate.providers.opening import open_provider
 from pytest_mecheval.translate.request import Settings
 
 PROVIDERS = ("anthropic", "replay", "exchange", "outline")
@@ -50,7 +50,7 @@ def provider_for(choice: Choice, bundle: Bundle, path: Path) -> Provider:
         path: its claim file, whose subject the outline uses when there is one.
 
     Raises:
-        UsageError: unknown name, missing folder or key, unusable recordings.
+        UsageError: unknown name, missing folder, key or SDK, unusable recordings.
     """
     if choice.name not in PROVIDERS:
         raise UsageError(f"--llm {choice.name}: unknown (allowed: {', '.join(PROVIDERS)})")
@@ -60,28 +60,10 @@ def provider_for(choice: Choice, bundle: Bundle, path: Path) -> Provider:
         subject = read_old(path, bundle).subject
         stated = bundle.manifest.tasks if bundle.manifest else {}
         return Outline(bundle, tuple(subject.tasks if subject else stated))
-    if choice.name == "anthropic":
-        return _anthropic(choice)
-    folder = choice.folder or Path()
-    if choice.name == "replay":
-        from pytest_mecheval.translate.providers.replay import Replay
-
-        return Replay(folder)
-    from pytest_mecheval.translate.providers.exchange import Exchange
-
-    return Exchange(folder)
-
-
-def _anthropic(choice: Choice) -> Provider:
-    from pytest_mecheval.translate.providers.anthropic_sdk import (
-        AnthropicProvider,
-        key_from_environment,
+    recording = choice.name == "anthropic" and choice.folder is not None
+    return open_provider(
+        "record" if recording else choice.name,
+        folder=choice.folder,
+        settings=choice.settings,
+        max_cost=choice.max_cost,
     )
-    from pytest_mecheval.translate.providers.replay import Record
-
-    provider = AnthropicProvider(
-        choice.settings,
-        key=key_from_environment(),
-        budget=Budget(choice.settings, choice.max_cost),
-    )
-    return provider if choice.folder is None else Record(provider, choice.folder)

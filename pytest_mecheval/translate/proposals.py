@@ -28,6 +28,7 @@ from pytest_mecheval.run.subject import PLAN_STEP
 from pytest_mecheval.translate.answer import Answer, BadAnswer, Outcome, ProposedClaim, answer_from
 from pytest_mecheval.translate.asks import Reply, Status
 from pytest_mecheval.translate.candidates import Candidate
+from pytest_mecheval.translate.hidden import verbatim
 from pytest_mecheval.translate.strict_json import json_object
 
 SHORTEST_QUOTE_WORDS = 3
@@ -182,8 +183,8 @@ def grounded(text: str, passage: Passage, bundle: Bundle) -> Quote:
     Raises:
         UsageError: it is no part of the passage, cuts a word in two, or is too short to say anything.
     """
-    words = normalised(text)
-    if not words or words not in passage.text:
+    words = verbatim(normalised(text), passage.text)
+    if words is None:
         raise UsageError("quote: not in the passage; copy its words exactly")
     if len(words.split()) < min(SHORTEST_QUOTE_WORDS, len(passage.text.split())):
         raise UsageError(f"quote: shorter than {SHORTEST_QUOTE_WORDS} words")

@@ -1,9 +1,10 @@
 """JSON that others wrote, read strictly: one object, no duplicate keys, no NaN, bounded size and depth."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from pytest_mecheval.bundle.escaping import escaped
+from pytest_mecheval.bundle.json_hooks import no_constant, unique_keys
 from pytest_mecheval.errors import UsageError
 
 MAX_CHARACTERS = 1_000_000
@@ -31,9 +32,7 @@ def json_object(text: str) -> dict[str, Any]:
     bare = _without_fence(text)
     _refuse_depth(bare)
     try:
-        found = json.loads(bare, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except NotJson:
-        raise
+        found = json.loads(bare, parse_constant=no_constant, object_pairs_hook=unique_keys)
     # A whole number of more than some thousand digits is a plain ValueError.
     except ValueError as error:
         raise NotJson(f"not JSON: {escaped(str(error))}") from None
@@ -68,19 +67,6 @@ def _refuse_depth(text: str) -> None:
                 raise NotJson(f"more than {MAX_DEPTH} lists or objects inside each other")
         elif character in "]}":
             depth -= 1
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise NotJson(f"{name} is no number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise NotJson(f"key '{escaped(twice)}' is given twice")
-    return found
 
 
 def _refuse_infinity(value: Any) -> None:

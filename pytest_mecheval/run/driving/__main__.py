@@ -11,7 +11,8 @@ import threading
 import time
 from pathlib import Path
 
-from pytest_mecheval.run.driving.batch import BatchError, Driver, parse
+from pytest_mecheval.batches import BatchError, parse
+from pytest_mecheval.run.driving.batch import Driver
 
 UNREADABLE = 2
 ORPHAN_CHECK_S = 1.0

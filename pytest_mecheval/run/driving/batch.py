@@ -1,16 +1,14 @@
 """A batch of jobs about bundles' own modules: one sandboxed process for all of them where they fit together."""
 
-import json
 import re
-import time
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pytest_mecheval.batches import Batch, Output
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.errors import HarnessError, SubjectError, UsageError
 from pytest_mecheval.run.driving.group import Drawn, Group, drawn, prompt_tensors
@@ -20,55 +18,13 @@ from pytest_mecheval.sandbox.backends import choose
 from pytest_mecheval.sandbox.channel import Array, Expected, MalformedMeasurement
 from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.vocabulary import ModelShape
-from pytest_mecheval.wire import (
-    Job,
-    ModelRef,
-    Record,
-    digest,
-    dump,
-    load_job,
-    record_path,
-    write_atomically,
-)
+from pytest_mecheval.wire import Job, ModelRef, digest
 
 ANSWER_BYTES = 2**28
 """Largest answer of one process; more logits than this take another process."""
 LIMITS = Limits(cpu_s=1800, wall_s=1200)
 MAX_PLACES = 4000
 _PLACES = re.compile(r"[A-Za-z0-9_.,{}:;=]*")
-
-
-class BatchError(Exception):
-    """The batch file itself cannot be used."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A parsed batch file."""
-
-    jobs: tuple[Job, ...]
-    store: Path
-    failures: Path
-    threads: int = 1
-    progress: Path | None = None
-
-
-def parse(body: Any) -> Batch:
-    """The batch a parsed JSON document describes.
-
-    Raises:
-        BatchError: names what is missing or malformed.
-    """
-    try:
-        return Batch(
-            jobs=tuple(load_job(job) for job in body["jobs"]),
-            store=Path(body["store"]),
-            failures=Path(body["failures"]),
-            threads=int(body.get("threads", 1)),
-            progress=Path(body["progress"]) if body.get("progress") else None,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BatchError(f"not a batch of this version: {type(error).__name__}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -86,23 +42,19 @@ class Driver:
     def __init__(self, batch: Batch, limits: Limits = LIMITS) -> None:
         self.batch = batch
         self._limits = limits
-        self._started = time.perf_counter()
-        self._done = 0
+        self._output = Output(batch)
 
     def run(self) -> None:
         """Measure every job that has no record yet; never raises for a job's sake."""
         models: dict[str, list[Job]] = {}
-        for job in {job.address: job for job in self.batch.jobs}.values():
-            if record_path(self.batch.store, job.address).exists():
-                self._done += 1
-            else:
-                models.setdefault(digest(asdict(job.model)), []).append(job)
+        for job in self._output.unmeasured():
+            models.setdefault(digest(asdict(job.model)), []).append(job)
         for jobs in models.values():
             try:
                 self._run_model(jobs)
             except Exception as error:  # noqa: BLE001 - one model must not take the others with it
-                self._fail(jobs, error)
-        self._report("finished")
+                self._output.fail(jobs, error)
+        self._output.report("finished")
 
     def _run_model(self, jobs: Sequence[Job]) -> None:
         model = jobs[0].model
@@ -110,7 +62,7 @@ class Driver:
         try:
             backend = choose(model.code["sandbox"])
         except UsageError as error:
-            self._unavailable(jobs, str(error))
+            self._output.unavailable(jobs, str(error))
             return
         bundle = discover(Path(model.code["root"]))
         if bundle.digest != model.code["digest"]:
@@ -119,7 +71,7 @@ class Driver:
         groups = list(self._groups(jobs, shape))
         for wave in _waves(groups, shape):
             count = sum(len(group.jobs) for group in wave)
-            self._report(f"{count} measurements on the bundle's own module")
+            self._output.report(f"{count} measurements on the bundle's own module")
             self._run_wave(Subject(model, files, backend), wave)
 
     def _groups(self, jobs: Sequence[Job], shape: ModelShape) -> Iterator[Group]:
@@ -132,7 +84,7 @@ class Driver:
             try:
                 prompts = drawn(members[0])
             except SubjectError as error:
-                self._unavailable(members, str(error))
+                self._output.unavailable(members, str(error))
                 continue
             yield from _cut(members, prompts, shape)
 
@@ -143,54 +95,22 @@ class Driver:
             note = provenance(subject.model, answer, self.batch.threads)
         except Refused as error:
             if len(wave) == 1:
-                self._unavailable(jobs, str(error))
+                self._output.unavailable(jobs, str(error))
                 return
             # One task the module cannot read must not take the claims about others with it.
             for group in wave:
                 self._run_wave(subject, [group])
             return
         except SubjectError as error:
-            self._unavailable(jobs, str(error))
+            self._output.unavailable(jobs, str(error))
             return
         for number, group in enumerate(wave):
             try:
-                self._write(group.records(f"g{number}", answer.tensors, note))
+                self._output.write(group.records(f"g{number}", answer.tensors, note))
             except SubjectError as error:
-                self._unavailable(group.jobs, str(error))
+                self._output.unavailable(group.jobs, str(error))
             except HarnessError as error:
-                self._fail(group.jobs, error)
-
-    def _write(self, records: Iterable[Record]) -> None:
-        for record in records:
-            write_atomically(record_path(self.batch.store, record.address), dump(record))
-            self._done += 1
-
-    def _unavailable(self, jobs: Sequence[Job], why: str) -> None:
-        self._write(Record(job.address, (), unavailable=why) for job in jobs)
-
-    def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
-        """Note an error of ours for every job that has no record."""
-        for job in jobs:
-            if record_path(self.batch.store, job.address).exists():
-                continue
-            body = {
-                "address": job.address,
-                "error": f"{type(error).__name__}: {error}",
-                "traceback": "".join(traceback.format_exception(error)),
-            }
-            write_atomically(self.batch.failures / f"{job.address}.json", json.dumps(body))
-            self._done += 1
-
-    def _report(self, what: str) -> None:
-        if self.batch.progress is None:
-            return
-        line = {
-            "done": self._done,
-            "total": len(self.batch.jobs),
-            "what": what,
-            "seconds": round(time.perf_counter() - self._started, 3),
-        }
-        write_atomically(self.batch.progress, json.dumps(line) + "\n")
+                self._output.fail(group.jobs, error)
 
 
 def _outputs(prompts: Drawn, shape: ModelShape) -> int:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from pytest_mecheval import wire
+from pytest_mecheval.batches import Batch, BatchError, parse
 from pytest_mecheval.errors import HarnessError, SubjectError
 from pytest_mecheval.harness import batch as batch_module
-from pytest_mecheval.harness.batch import Batch, BatchError, Runner, parse
+from pytest_mecheval.harness.batch import Runner
 from pytest_mecheval.harness.controls import RELATIVE_TAU
 from pytest_mecheval.harness.fast import FastRunner
 from pytest_mecheval.harness.group import Group, Loaded, Prompts

@@ -27,7 +27,7 @@ from pytest_mecheval.errors import ClaimNotSupported
 from pytest_mecheval.evidence.decision import Control, Decision, Estimate, Shams
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
 from pytest_mecheval.report import allure_case
-from pytest_mecheval.report.failure import failure_text
+from pytest_mecheval.report.failure import outcome_text
 from pytest_mecheval.report.outcome import outcome
 from pytest_mecheval.vocabulary import Dimension, ModelShape, Rung, Tier, Verdict
 from pytest_mecheval.wire import Intervention, PlanStep, Run, Slice
@@ -70,7 +70,7 @@ def audit(request):
         claim = claim_of(request.node.name)
         decided = decision(Verdict(word))
         allure_case.attach(request.config, outcome(claim, CHECK, decided, evidence=evidence), evidence)
-        text = failure_text(claim, CHECK, decided)
+        text = outcome_text(outcome(claim, CHECK, decided))
         if word == "NOT_TESTABLE":
             pytest.skip(text)
         if word != "SUPPORTED":

@@ -11,10 +11,15 @@ from pytest_mecheval.checks.check import Check
 from pytest_mecheval.checks.spec import Spec
 from pytest_mecheval.evidence.decision import Estimate
 from pytest_mecheval.report.columns import display_width
-from pytest_mecheval.report.failure import COLUMNS, failure_text, outcome_text
+from pytest_mecheval.report.failure import COLUMNS, outcome_text
+from pytest_mecheval.report.outcome import outcome
 from pytest_mecheval.vocabulary import Tier, Verdict
 
 Build = Callable[..., Any]
+
+
+def failure_text(claim: Any, check: Check[Spec], decision: Any) -> str:
+    return outcome_text(outcome(claim, check, decision))
 
 
 def test_a_refuted_claim_reads_like_this(claim: Build, check: Check[Spec], decision: Build) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_mecheval.batches import Batch
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.bundle.subject import ModelSection
 from pytest_mecheval.harness.interventions import rotation_matrix
 from pytest_mecheval.harness.metrics import Readout, from_logits
 from pytest_mecheval.run.driving import batch as driving
-from pytest_mecheval.run.driving.batch import Batch, Driver
+from pytest_mecheval.run.driving.batch import Driver
 from pytest_mecheval.run.driving.scores import score
 from pytest_mecheval.run.sources import OwnCode, Sources, Task, model_source
 from pytest_mecheval.sandbox.backends import available

@@ -38,11 +38,15 @@ def ledger(rows: tuple[str, ...], **changed) -> Ledger:
     return dataclasses.replace(Ledger("complete", (), found, {0: hook}, (), 0), **changed)
 
 
+def prompts_of(whole, forward):
+    return {prompt for row in whole.of(Inputs) if row.id == forward.inputs for prompt in row.rows}
+
+
 def test_prompts_hooks_and_order_stay_apart():
     whole = joined([("a.py", ledger(("p", "q"))), ("b.py", ledger(("q", "r")))])
     first, second = whole.forwards
     assert (first.id, second.id, second.model, second.reads) == (0, 1, 1, (1,))
-    assert whole.input_rows(first) | whole.input_rows(second) == {"p", "q", "r"}
+    assert prompts_of(whole, first) | prompts_of(whole, second) == {"p", "q", "r"}
     assert sorted(whole.hooks) == [0, 1]
     assert [line.after for line in whole.printed] == [0, 1]
     assert whole.standing == "complete"

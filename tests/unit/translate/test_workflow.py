@@ -311,3 +311,22 @@ def test_open_questions_are_told_once_and_no_change_is_announced(bundle, path):
     assert "no answer yet: 4" in text
     assert "changes" not in text
     assert "not translated" not in text
+
+
+def test_a_quote_is_put_in_place_with_the_characters_that_were_not_shown(path, tmp_path):
+    (tmp_path / "b").mkdir()
+    handmade_model.write(tmp_path / "b" / "model")
+    shown = "\u26a0 Ablating head 1.0 lowers the logit difference by more than 2.5 nats."
+    held = shown.replace("\u26a0", "\u26a0\ufe0f").replace("lowers", "low\u00aders")
+    marked = REPORT.replace(shown[2:], held)
+
+    def quotes_what_it_was_shown(ask):
+        if "1.0" not in ask.text:
+            return sensible(ask)
+        assert shown in ask.question
+        return body("claims", claim(shown, SPEC, owned=OWNED, name="needed"))
+
+    result, _ = done(bundle_in(tmp_path, marked), path, quotes_what_it_was_shown)
+    quote = next(each.quote.text for each in result.claims.claims if each.id == "needed")
+    assert quote == held
+    assert problems_of(path, discover(tmp_path / "b"))[1] == []

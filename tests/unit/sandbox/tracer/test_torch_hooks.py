@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from traced_runs import Traced, run, write
 
+from pytest_mecheval.sandbox.ledger_rows import Inputs
+
 MODEL = """
 import torch
 from torch import nn
@@ -204,11 +206,11 @@ def test_source_of_a_patch_is_the_forward_it_came_from(traced: Traced) -> None:
     assert only_edit(traced, 8).source == 1
     assert only_edit(traced, 13).source == 1
     assert only_edit(traced, 9).source in (0, 9)  # rows of this batch, which forward 0 saw too
-    rows = traced.ledger.input_rows
-    forwards = traced.ledger.forwards
-    assert not rows(forwards[8]) & rows(forwards[1])
-    assert rows(forwards[8]) == rows(forwards[0])
-    assert len(rows(forwards[0])) == 6
+    prompts = {row.id: set(row.rows) for row in traced.ledger.of(Inputs)}
+    rows = [prompts[forward.inputs] for forward in traced.ledger.forwards]
+    assert not rows[8] & rows[1]
+    assert rows[8] == rows[0]
+    assert len(rows[0]) == 6
 
 
 def test_extent(traced: Traced) -> None:
