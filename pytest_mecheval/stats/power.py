@@ -6,9 +6,9 @@ bound with a term for the mass at the far end of the range that no sample has sh
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from pytest_mecheval.stats.betting import (
     DESIGN_ALPHA,
@@ -20,6 +20,8 @@ from pytest_mecheval.stats.samples import MIN_UNITS, check_alpha, check_clip
 
 POWER = 0.8
 """Probability of detection that "detectable" means (METHODS V06)."""
+
+_quantile = NormalDist().inv_cdf
 
 FIXED_POINT_STEPS = 8
 """Rounds of solving for an effect that occurs, squared and small, in its own equation."""
@@ -44,7 +46,7 @@ def smallest_detectable_effect(sd: float, n: int, *, alpha: float, power: float 
     0.2
     """
     _check(sd, n, alpha, power)
-    return float((ndtri(1 - alpha) + ndtri(power)) * sd / math.sqrt(n))
+    return (_quantile(1 - alpha) + _quantile(power)) * sd / math.sqrt(n)
 
 
 def smallest_detectable_by_betting(
@@ -83,7 +85,7 @@ def smallest_detectable_by_betting(
     cap = MAX_STAKE / ((threshold / clip + 1) / 2)
     bets = np.minimum(np.sqrt(2 * math.log(1 / DESIGN_ALPHA) / (n * variance)), cap)
     total, squares = float(bets.sum()), float((bets**2).sum())
-    needed = math.log(1 / alpha) + float(ndtri(power)) * deviation * math.sqrt(squares)
+    needed = math.log(1 / alpha) + _quantile(power) * deviation * math.sqrt(squares)
     effect = 0.0
     for _ in range(FIXED_POINT_STEPS):
         effect = (needed + squares * (deviation**2 + effect**2) / 2) / total

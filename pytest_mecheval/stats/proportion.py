@@ -1,6 +1,7 @@
-"""Shares of yes/no outcomes: exact bounds and exact tail probabilities of the binomial."""
+"""Shares of yes/no outcomes: exact bounds and exact tail probabilities of the binomial.
 
-from scipy.special import bdtrc, betaincinv
+scipy is imported where it is used: that takes longer than most runs spend on statistics.
+"""
 
 from pytest_mecheval.stats.samples import check_alpha
 
@@ -26,6 +27,8 @@ def clopper_pearson(successes: int, trials: int, *, alpha: float) -> tuple[float
     """
     _check(successes, trials)
     check_alpha(alpha)
+    from scipy.special import betaincinv
+
     low = float(betaincinv(successes, trials - successes + 1, alpha)) if successes else 0.0
     misses = trials - successes
     high = float(betaincinv(successes + 1, misses, 1 - alpha)) if misses else 1.0
@@ -50,6 +53,8 @@ def binomial_tail_p(successes: int, trials: int, share: float) -> float:
     if not 0 <= share <= 1:
         raise ValueError(f"share {share:g}: need a number from 0 to 1")
     # bdtrc is P(X > k); scipy.stats would say the same and costs most of a second to import.
+    from scipy.special import bdtrc
+
     return float(bdtrc(successes - 1, trials, share)) if successes else 1.0
 
 

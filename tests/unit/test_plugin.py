@@ -31,6 +31,16 @@ def test_importing_the_plugin_loads_nothing_heavy():
     assert int(count) <= 3
 
 
+def test_a_run_loads_scipy_only_where_a_statistic_needs_it():
+    code = (
+        "import sys; import pytest_mecheval.cases.session; "
+        "from pytest_mecheval.checks.registry import checks; assert len(checks()) > 10; "
+        "print([name for name in ('torch', 'scipy', 'matplotlib', 'anthropic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "[]"
+
+
 def test_an_idle_run_loads_nothing_heavy_and_says_nothing(pytester):
     pytester.makepyfile(
         """

@@ -9,11 +9,11 @@ Source: METHODS R02, R03, V05; Brown & Heathers 2017, doi:10.1177/19485506166738
 
 import math
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from scipy.special import ndtri
 
 from pytest_mecheval.checks import edit_effect, steps
 from pytest_mecheval.checks.check import Check, Subject
@@ -179,7 +179,7 @@ def _their_error(spec: ReportedNumberSpec, values: Values, stated: Stated) -> fl
         share = min(max(stated.value, 0.0), 1.0)
         low, high = proportion.clopper_pearson(round(share * n), n, alpha=ALPHA / 2)
         return max(high - share, share - low)
-    return float(ndtri(1 - ALPHA / 2) * np.std(values, ddof=1) / np.sqrt(n))
+    return float(NormalDist().inv_cdf(1 - ALPHA / 2) * np.std(values, ddof=1) / np.sqrt(n))
 
 
 def _counts(spec: ReportedNumberSpec) -> bool:

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from scipy.stats import t as student
 
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
@@ -116,7 +115,10 @@ def _compare(spec: ReproducedNumberSpec, runs: np.ndarray) -> tuple[Verdict, str
 
 def _tolerance(spec: ReproducedNumberSpec, runs: np.ndarray, value: float) -> float:
     if spec.runs >= PREDICTING_RUNS:
-        quantile = float(student.ppf(1 - ALPHA / 2, spec.runs - 1))
+        # Of Student's t. Imported here: scipy takes as long to import as a warm run may take in all.
+        from scipy.special import stdtrit
+
+        quantile = float(stdtrit(spec.runs - 1, 1 - ALPHA / 2))
         spread = float(np.std(runs, ddof=1))
         return max(quantile * spread * float(np.sqrt(1 + 1 / spec.runs)), FLOOR * abs(value))
     return max(SPREAD_FACTOR * float(np.ptp(runs)), FLOOR * abs(value))
