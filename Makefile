@@ -25,11 +25,11 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m pytest --mecheval examples/induction_heads -n 2
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 # The same, with the longest comparisons made on every bundle instead of some.
 test-all: $(VENV)/.installed-dev
-	MECHEVAL_TEST_EXHAUSTIVE=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	MECHEVAL_TEST_EXHAUSTIVE=1 $(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from pytest_mecheval.wire import Code, PlanStep, Prose, Rerun, Slice
 
 FINISHED = "finished"
 """The run ended by itself; its exit code says how."""
+TIMED_OUT = "timed_out"
+"""The clock ended the run, which another machine or another hour may not."""
 COMPLETE = "complete"
 """The ledger was closed and nothing in it is forged."""
 
@@ -94,6 +96,8 @@ def crashed(facts: Facts) -> bool:
 
 def ending(facts: Facts) -> str:
     """How the run ended, in words."""
+    if facts["status"] == TIMED_OUT:
+        return "the run was stopped at its time limit (more: --mecheval-script-seconds)"
     if facts["status"] != FINISHED:
         return f"the run was stopped ({facts['status']})"
     if facts["failed_cells"]:

@@ -106,11 +106,17 @@ class Execution:
             shutil.copytree(_tracer(), _recorder(folder), ignore=NO_CACHES)
             if self.probe.decoy is not None:
                 write_decoy(bundle, self.probe.decoy)
-            for made in self.starts.folders:
+            # A folder of stored results is there, and empty, for commands that are started in it.
+            for made in (*self.starts.folders, *self._folders_of_results()):
                 (bundle / made).mkdir(parents=True, exist_ok=True)
             yield folder, left_out
         finally:
             remove_tree(folder)
+
+    def _folders_of_results(self) -> Iterator[str]:
+        for command in self.starts.commands:
+            if command.folder.startswith(f"{RESULTS}/"):
+                yield command.folder
 
     def _given(self) -> list[str]:
         """Files the run is given: stored results only where it is meant to read them."""
@@ -130,6 +136,12 @@ class Execution:
         ended: list[_Ended] = []
         limits = self.limits
         for after, command in reversed(tuple(enumerate(reversed(self.starts.commands)))):
+            if ended and not (_bundle(folder) / command.folder).is_dir():
+                notes.append(
+                    f"{command.words} did not start: {command.folder} is no folder any more"
+                )
+                ended[-1] = _unfinished(ended[-1])
+                break
             variables, refused = variables_of(command)
             notes += refused
             one = self._start(folder, command, variables, limits, traced=traced)
@@ -240,7 +252,7 @@ def _rest(limits: Limits, outcome: Outcome) -> Limits | None:
 
 
 def _unfinished(last: _Ended) -> _Ended:
-    """The last command before the limits were reached: a sequence cut short has not ended well."""
+    """The last command of a sequence that was cut short, which has then not ended well."""
     if not last.outcome.succeeded:
         return last
     return dataclasses.replace(last, outcome=dataclasses.replace(last.outcome, status="limit"))

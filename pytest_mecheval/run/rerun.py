@@ -9,16 +9,15 @@ import dataclasses
 import json
 import secrets
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from pytest_mecheval.bundle.reading import stated_file
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement, measured
+from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
 from pytest_mecheval.run.activity import announced
 from pytest_mecheval.run.execution import Execution
 from pytest_mecheval.run.starting import starts_of
@@ -45,6 +44,10 @@ RERUN_FORMAT = 5
 """Raised whenever a rerun's facts change meaning; part of every address."""
 ENVIRONMENTS = "environments"
 """Folder beside the evidence store that holds private environments."""
+ENDED_BY_CLOCK = ".ended-by-clock"
+"""Suffix of the file beside a record that names the session in which the run was ended for its duration."""
+TIMED_OUT = "timed_out"
+"""Status of such a run."""
 WORKSHOP = "run-"
 """How the temporary folder of a run begins; it says nothing about who runs what in it."""
 
@@ -122,7 +125,8 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
     path.parent.mkdir(parents=True, exist_ok=True)
     # One run per entry point however many claims and workers ask for it.
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+        record = _stored(store, address, session)
+        if record is None:
             with announced(session, script.said):
                 note = path.with_suffix(".workshop")
                 facts = Execution(
@@ -135,9 +139,12 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
                     lambda: _workshop(note),
                     script.limits,
                 ).facts()
-            write_atomically(path, dump(Record(address, (), facts=facts)))
+            record = Record(address, (), facts=facts)
+            _note_clock(path, record, session)
+            write_atomically(path, dump(record))
             path.with_suffix(".workshop").unlink()
-    record = load_record(_parsed(path))
+    # What is told is what is stored: JSON has no tuples.
+    record = load_record(json.loads(path.read_text(encoding="utf-8")))
     return measured(record, {"document": entry, "attempts": list(record.facts["attempts"])})
 
 
@@ -160,9 +167,28 @@ def interpreter(root: Path, environment: Environment, store: Path) -> Interprete
     return found
 
 
-def _parsed(path: Path) -> Mapping[str, Any]:
-    body: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return body
+def _stored(store: Path, address: str, session: Path | None) -> Record | None:
+    """The record of an earlier run, unless it is damaged or says more about that day's machine.
+
+    A run that the clock ended may come further when the machine is less busy, so it counts for the session
+    that saw it and is tried again in the next.
+    """
+    try:
+        record = EvidenceStore(store).read_address(address)
+    except DamagedRecord:
+        return None
+    noted = record_path(store, address).with_suffix(ENDED_BY_CLOCK)
+    if record is None or session is None or not noted.exists():
+        return record
+    return record if noted.read_text(encoding="utf-8") == session.name else None
+
+
+def _note_clock(path: Path, record: Record, session: Path | None) -> None:
+    noted = path.with_suffix(ENDED_BY_CLOCK)
+    if record.facts["status"] == TIMED_OUT:
+        write_atomically(noted, session.name if session else "")
+    else:
+        noted.unlink(missing_ok=True)
 
 
 def _workshop(note: Path) -> Path:

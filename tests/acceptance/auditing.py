@@ -17,11 +17,6 @@ exhaustive = pytest.mark.skipif(
 )
 
 
-def on_one_worker(bundles, *marks):
-    """Parameters whose tests share one worker, and so one first run of the bundle."""
-    return [pytest.param(each, marks=[pytest.mark.xdist_group(each), *marks]) for each in bundles]
-
-
 class Audited:
     """One run of `pytest --mecheval=BUNDLE` and what it left behind."""
 

@@ -1,7 +1,7 @@
 """Prompts from a bundle's own function: honest ones decide claims, unusable ones say why, in a real run of the product."""
 
 import pytest
-from auditing import Audited, expected, on_one_worker
+from auditing import Audited, expected
 
 from pytest_mecheval.sandbox.backends import available
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on thi
 HONEST, FLAWED = "fixtures/own_prompts", "fixtures/own_prompts_flawed"
 
 
-@pytest.fixture(scope="module", params=on_one_worker([HONEST, FLAWED]))
+@pytest.fixture(scope="module", params=[HONEST, FLAWED])
 def audited(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param.rpartition("/")[2])
     return request.param, Audited(request.param, folder, "-n", "2")

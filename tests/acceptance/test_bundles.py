@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from auditing import Audited, expected, on_one_worker
+from auditing import Audited, expected
 
 HONEST = ("examples/induction_heads", "examples/modular_addition")
 FLAWED = ("fixtures/induction_heads_flawed", "fixtures/modular_addition_flawed")
 GREEN = {"SUPPORTED", "NOT_TESTABLE"}
 
 
-@pytest.fixture(scope="module", params=on_one_worker([*HONEST, *FLAWED]))
+@pytest.fixture(scope="module", params=[*HONEST, *FLAWED])
 def audited(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(Path(request.param).name)
     return request.param, Audited(request.param, folder, "-n", "2")

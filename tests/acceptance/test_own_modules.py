@@ -1,7 +1,7 @@
 """A plain PyTorch bundle, honest and flawed, through the whole product: the bundle's own module, driven in the sandbox."""
 
 import pytest
-from auditing import Audited, expected, on_one_worker
+from auditing import Audited, expected
 
 from pytest_mecheval.sandbox.backends import available
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on thi
 HONEST, FLAWED = "fixtures/plain_torch", "fixtures/plain_torch_flawed"
 
 
-@pytest.fixture(scope="module", params=on_one_worker([HONEST, FLAWED]))
+@pytest.fixture(scope="module", params=[HONEST, FLAWED])
 def audited(request, tmp_path_factory):
     return request.param, Audited(request.param, tmp_path_factory.mktemp("own"), "-n", "0")
 

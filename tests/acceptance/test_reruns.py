@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from auditing import Audited, expected, on_one_worker
+from auditing import Audited, expected
 
 from pytest_mecheval.sandbox.backends import available
 
@@ -35,7 +35,7 @@ PAIRS = {
 }
 
 
-@pytest.fixture(scope="module", params=on_one_worker([*PAIRS, *PAIRS.values()]))
+@pytest.fixture(scope="module", params=[*PAIRS, *PAIRS.values()])
 def audited(request, tmp_path_factory):
     bundle = f"fixtures/{request.param}"
     return bundle, Audited(bundle, tmp_path_factory.mktemp(request.param))

@@ -87,7 +87,7 @@ def watched(browser) -> Iterator:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory) -> dict[str, Path]:
+def runs(browser, tmp_path_factory) -> dict[str, Path]:  # noqa: ARG001 - nothing runs without a browser
     """Output folders of the audits; MECHEVAL_TEST_EVIDENCE names evidence to start from."""
     evidence = os.environ.get("MECHEVAL_TEST_EVIDENCE") or tmp_path_factory.mktemp("evidence")
     found = {}

@@ -1,13 +1,16 @@
 """A bundle's own script in the sandbox: what it did as facts, run once, and never believed about itself."""
 
+import dataclasses
 import threading
 from pathlib import Path
 
 import pytest
 
+from pytest_mecheval.checks import ran
 from pytest_mecheval.errors import SubjectError
 from pytest_mecheval.run.rerun import Script, rerun
 from pytest_mecheval.sandbox.backends import available
+from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.wire import Rerun
 
 pytestmark = pytest.mark.skipif(not available(), reason="no sandbox works on this machine")
@@ -158,6 +161,34 @@ def test_one_run_however_many_ask(bundle, tmp_path):
     assert len({tuple(facts["numbers"]) for facts in found}) == 1
     changed = rerun(script(bundle, "run.py", digest="another"), tmp_path / "store").facts
     assert changed["numbers"] != found[0]["numbers"]
+
+
+def test_what_the_clock_ended_is_tried_again_in_the_next_session_only(bundle, tmp_path):
+    (bundle / "run.py").write_text(
+        "import time\nprint(time.time_ns(), flush=True)\ntime.sleep(60)\n"
+    )
+    slow = dataclasses.replace(script(bundle, "run.py"), limits=Limits(wall_s=2.0))
+
+    def numbers(session):
+        folder = tmp_path / session
+        folder.mkdir(exist_ok=True)
+        facts = rerun(slow, tmp_path / "store", folder).facts
+        assert facts["status"] == ran.TIMED_OUT
+        assert "--mecheval-script-seconds" in ran.ending(facts)
+        return facts["numbers"]
+
+    first = numbers("first")
+    assert numbers("first") == first
+    assert numbers("second") != first
+
+
+def test_a_damaged_record_is_no_record(bundle, tmp_path):
+    (bundle / "run.py").write_text("print(7.5)\n")
+    rerun(script(bundle, "run.py"), tmp_path / "store")
+    (path,) = (tmp_path / "store").rglob("*.json")
+    for damage in ("", "{}", path.read_text()[:-40], path.read_text().replace(path.stem, "0" * 64)):
+        path.write_text(damage)
+        assert "7.5" in rerun(script(bundle, "run.py"), tmp_path / "store").facts["numbers"]
 
 
 def test_what_cannot_be_run_is_said_plainly(bundle, tmp_path):

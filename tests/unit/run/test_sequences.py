@@ -284,3 +284,26 @@ def test_a_sequence_that_ran_out_of_time_has_not_ended_well(tmp_path, wall_s, st
         Limits(wall_s=60.0),
     ).facts()
     assert (facts["status"], len(facts["started"])) == (status, starts)
+
+
+def test_a_folder_that_an_earlier_script_removed_ends_the_sequence(run):
+    facts = run(
+        "run_all.sh",
+        run_all_DOT_sh="python first.py\ncd steps\npython second.py\n",
+        first_DOT_py="import shutil\nshutil.rmtree('steps')\nprint(1.5)\n",
+        steps__second_DOT_py="print(2.5)\n",
+    )
+    assert ran.crashed(facts)
+    assert "1.5" in facts["numbers"]
+    assert any("steps is no folder any more" in note for note in facts["notes"])
+
+
+def test_a_folder_of_stored_results_is_there_to_work_in(run):
+    facts = run(
+        "run_all.sh",
+        run_all_DOT_sh="cd results/figures\npython ../../draw.py\n",
+        draw_DOT_py="import os\nprint(len(os.listdir()) + 0.5)\n",
+        results__figures__old_DOT_txt="stored",
+    )
+    assert not ran.crashed(facts), facts["last_words"]
+    assert "0.5" in facts["numbers"]

@@ -109,12 +109,14 @@ def test_several_runs_at_once_do_not_mix(tmp_path):
 
 
 _CALLER = """
-import sys
+import signal, sys
 sys.path.insert(0, {root!r})
 sys.path.insert(0, {here!r})
 from pathlib import Path
 from test_backend import confinement
 from pytest_mecheval.sandbox.backends import choose
+# Ignored in what a shell without job control starts in the background, and inherited from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path(sys.argv[1])
 source = "import os, time; os.fork(); print('up', flush=True); time.sleep(60) # " + sys.argv[2]
 choose("none").run(confinement(folder, source), folder / "logs")
