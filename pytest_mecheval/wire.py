@@ -120,6 +120,16 @@ class Decoy:
 
 
 @dataclass(frozen=True, slots=True)
+class Mutant:
+    """A function of the bundle that is emptied before the script calls it (METHODS V07)."""
+
+    function: str
+    """`src/ablate.py:ablate`, relative to the bundle."""
+    gives: Literal["input", "constant", "error"]
+    """What it does instead: its first argument as it came, 0.0, or an exception."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rerun:
     """What one of the bundle's own scripts or notebooks really did, run in the sandbox: testimony."""
 
@@ -141,6 +151,7 @@ class Rerun:
     keep: tuple[str, ...] = ()
     """Stored results the script is meant to read; all others are left out."""
     decoy: Decoy | None = None
+    mutant: Mutant | None = None
     type: Literal["rerun"] = "rerun"
 
     @property
@@ -160,6 +171,8 @@ class Rerun:
         if self.decoy is not None:
             exchanged = ", ".join(f"{new} for {old}" for old, new in self.decoy.names)
             words[f"{exchanged} in {self.decoy.file}"] = True
+        if self.mutant is not None:
+            words[f"{self.mutant.function} gives {self.mutant.gives}"] = True
         return tuple(text for text, applies in words.items() if applies)
 
 
@@ -312,10 +325,11 @@ def load_probe(body: Mapping[str, Any]) -> Probe:
         edit["receivers"] = tuple(edit["receivers"])
         fields["intervention"] = Intervention(**edit)
     if fields["type"] == "rerun":
-        decoy = fields["decoy"]
+        decoy, mutant = fields["decoy"], fields["mutant"]
         for name in ("keep", "poison_sites"):
             fields[name] = tuple(fields[name])
         fields["decoy"] = decoy and Decoy(decoy["file"], tuple(map(tuple, decoy["names"])))
+        fields["mutant"] = mutant and Mutant(**mutant)
     return _PROBES[fields["type"]](**fields)
 
 

@@ -1,5 +1,6 @@
 """The base of every kind's Spec: strict, frozen, documented; plus field types several kinds share."""
 
+import math
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -80,7 +81,9 @@ def stated_number(text: str) -> str:
     """The text unchanged, if it is one decimal number as prose writes it.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not, or too large, or too fine, for a measured number.
     """
-    Stated(text)
+    number = Stated(text)
+    if not (math.isfinite(number.value) and 0 < number.half_unit < math.inf):
+        raise ValueError(f"{text!r} is too large, or too fine, for a measured number")
     return text

@@ -44,7 +44,7 @@ _COLORS = {
 _DIMENSIONS = tuple(Dimension)
 _TIER_WORDS = {
     Tier.T3: "our prompts and interventions",
-    Tier.T2: "our interventions, the bundle's data",
+    Tier.T2: "our interventions, the bundle's data or module",
     Tier.T1: "the bundle's own output",
     Tier.T0: "prose",
 }

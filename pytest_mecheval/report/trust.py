@@ -16,6 +16,12 @@ TIER_WORDS: Mapping[Tier, str] = {
 }
 NOT_CONFINED = "NONE: the bundle's code could read and change everything on this machine"
 _LONGEST = 600
+_LIMIT_UNITS = {
+    "cpu_s": "s of CPU",
+    "wall_s": "s",
+    "memory_mib": "MiB of memory",
+    "processes": "processes",
+}
 
 
 def trust_facts(report: BundleReport) -> dict[str, str]:
@@ -45,6 +51,10 @@ def _isolation(report: BundleReport) -> Iterator[tuple[str, str]]:
     yield "enforced", f"{len(kept)} of {len(kept) + len(gaps)} guarantees of the sandbox contract"
     said = "; ".join(f"{plain_line(name)} ({plain_line(str(why))})" for name, why in gaps.items())
     yield "not enforced", plain_line(said, _LONGEST) or "nothing is missing"
+    for name, of_one in (("self-test", _self_test), ("granted", _granted)):
+        yield name, plain_line("; ".join(dict.fromkeys(map(of_one, used))), _LONGEST)
+    beyond = dict.fromkeys(str(each) for one in used for each in one.get("never_covered", ()))
+    yield "never covered", plain_line("; ".join(beyond), _LONGEST) or "not said"
 
 
 def _backend(isolation: Mapping[str, Any]) -> str:
@@ -53,6 +63,19 @@ def _backend(isolation: Mapping[str, Any]) -> str:
     details = ", ".join(plain_line(str(each)) for each in isolation.get("details", ()))
     name = plain_line(str(isolation.get("backend", "unknown")))
     return f"{name} ({details})" if details else name
+
+
+def _self_test(isolation: Mapping[str, Any]) -> str:
+    return str(isolation.get("self_test", "not said"))
+
+
+def _granted(isolation: Mapping[str, Any]) -> str:
+    """`network none, gpu off, uid 0, 600 s of CPU, 900 s, 4096 MiB of memory, 256 processes`."""
+    said = [f"{name} {isolation[name]}" for name in ("network", "gpu") if name in isolation]
+    said += [str(isolation["user"])] if "user" in isolation else []
+    limits = isolation.get("limits", {})
+    said += [f"{limits[key]:g} {unit}" for key, unit in _LIMIT_UNITS.items() if key in limits]
+    return ", ".join(said) or "not said"
 
 
 def evidence_text(report: BundleReport) -> str:

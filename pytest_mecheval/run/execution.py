@@ -16,6 +16,7 @@ from pytest_mecheval.errors import SubjectError
 from pytest_mecheval.run.copying import copy_bundle
 from pytest_mecheval.run.decoys import write_decoy
 from pytest_mecheval.run.ledger_facts import facts_of
+from pytest_mecheval.run.mutants import write_mutant
 from pytest_mecheval.run.plain_runs import compared, left_behind
 from pytest_mecheval.run.run_output import output_of
 from pytest_mecheval.run.starting import Starts, python_path, tracer_options, variables_of
@@ -106,6 +107,8 @@ class Execution:
             shutil.copytree(_tracer(), _recorder(folder), ignore=NO_CACHES)
             if self.probe.decoy is not None:
                 write_decoy(bundle, self.probe.decoy)
+            if self.probe.mutant is not None:
+                write_mutant(bundle, self.probe.mutant)
             # A folder of stored results is there, and empty, for commands that are started in it.
             for made in (*self.starts.folders, *self._folders_of_results()):
                 (bundle / made).mkdir(parents=True, exist_ok=True)

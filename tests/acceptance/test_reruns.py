@@ -29,6 +29,7 @@ PAIRS = {
     "contradicts_output": "agrees_with_output",
     "same_prompts": "fresh_prompts",
     "membership_validation": "ablation_validation",
+    "untested_function": "tested_function",
     "no_interval": "bootstrap_interval",
     "impossible_mean": "possible_mean",
     "silent_deviation": "disclosed_deviation",

@@ -2,11 +2,12 @@
 
 Question: does the number that stands after these words in the script's output agree with the stated one?
 Null: it differs by more than the rounding of the text and the script's own spread between runs.
-Statistic: |r - v| <= u + tau: u half a unit of the last stated digit; tau = 3 x the largest difference between runs (at least 1e-6 |v|), or with 5 and more runs the 99 % prediction half-width of one more run; VACUOUS when the number moved by a tenth would pass as well.
+Statistic: |r - v| <= u + tau: u half a unit of the last stated digit; tau = 3 x the largest difference between runs (at least 1e-6 |v|), or with 5 and more runs the 99 % prediction half-width of one more run; VACUOUS when the number moved by a tenth would pass as well, or when another number within a tenth stands after the same words.
 Blind spots: testimony (T1): a typed-in number reproduces (`hard_coded` and `provenance` look for that); same machine and thread count; nothing is said about whether the number is right.
 Source: METHODS R02, V05; prediction interval as in CORE-Bench, arXiv:2409.11363, at our level.
 """
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -78,19 +79,40 @@ def decide(spec: ReproducedNumberSpec, subject: Subject, evidence: Evidence) -> 
             return Decision(Verdict.INCONCLUSIVE, "not observed", measured, needed, Rung.L0)
         return Decision(Verdict.REFUTED, "nobody computed it", measured, needed, Rung.L0)
     if len({len(found) for found in given}) > 1:
-        measured = f"the runs give different counts of numbers after '{spec.label}'"
-        return Decision(Verdict.REFUTED, "another number", measured, needed, Rung.L0)
+        counts = ", ".join(str(len(found)) for found in given)
+        measured = f"the runs give {counts} numbers after '{spec.label}'"
+        return Decision(Verdict.INCONCLUSIVE, "runs not comparable", measured, needed, Rung.L0)
     tries = [_compare(spec, np.asarray(runs)) for runs in zip(*given, strict=True)]
-    best = min(tries, key=lambda each: [*_ORDER].index(each[0]))
-    verdict, code, measured, note = best
-    return Decision(verdict, code, measured, needed, Rung.L0, notes=(note,) if note else ())
+    best = min(tries, key=lambda each: [*_ORDER].index(each.verdict))
+    others = [each for each in tries if each.verdict is Verdict.REFUTED and each.confusable]
+    if best.verdict is Verdict.SUPPORTED and others:
+        measured = f"{best.measured}, and {others[0].shown} stands after '{spec.label}' as well"
+        return Decision(
+            Verdict.VACUOUS, "words name several such numbers", measured, needed, Rung.L0
+        )
+    notes = (best.note,) if best.note else ()
+    return Decision(best.verdict, best.code, best.measured, needed, Rung.L0, notes=notes)
 
 
 _ORDER = (Verdict.SUPPORTED, Verdict.VACUOUS, Verdict.REFUTED)
 """Where several numbers stand after the same words, the one that fits best counts."""
 
 
-def _compare(spec: ReproducedNumberSpec, runs: np.ndarray) -> tuple[Verdict, str, str, str]:
+@dataclass(frozen=True)
+class _Try:
+    """One of the numbers after the words, against the stated one."""
+
+    verdict: Verdict
+    code: str
+    measured: str
+    note: str
+    shown: str
+    """The number as the runs gave it."""
+    confusable: bool
+    """So near that a claim about it would read much the same."""
+
+
+def _compare(spec: ReproducedNumberSpec, runs: np.ndarray) -> _Try:
     stated = Stated(spec.number)
     if stated.percent and abs(float(runs.mean())) > 1.0:
         runs = runs / ran.PERCENT  # printed as percent without the sign
@@ -98,19 +120,25 @@ def _compare(spec: ReproducedNumberSpec, runs: np.ndarray) -> tuple[Verdict, str
     middle = float(runs.mean())
     off = float(np.abs(runs - stated.value).max())
     shown = f"{spec.entry} gave {_shown(runs)}, stated {spec.number}"
+    moved = max(PERTURBED_UNITS * 2 * stated.half_unit, PERTURBATION * abs(stated.value))
+
+    def found(verdict: Verdict, code: str, measured: str, note: str = "") -> _Try:
+        return _Try(verdict, code, measured, note, _shown(runs), distance <= moved)
+
     allowed = f"; rounding and spread allow {stated.half_unit + tolerance:.3g}"
     # One draw in five may lie anywhere within the prediction; their mean is what the text stands against.
     distance = abs(middle - stated.value) if len(runs) >= PREDICTING_RUNS else off
     if not stated.matches(stated.value + distance, tolerance=tolerance):
         near = off <= NEAR * abs(stated.value)
         note = "within 5 percent, which is reported and not accepted" if near else ""
-        return Verdict.REFUTED, "another number", shown + allowed, note
-    moved = max(PERTURBED_UNITS * 2 * stated.half_unit, PERTURBATION * abs(stated.value))
+        return found(Verdict.REFUTED, "another number", shown + allowed, note)
     if distance + moved <= stated.half_unit + tolerance:
         code = "spread between runs wider than a tenth of the number"
-        return Verdict.VACUOUS, code, shown + allowed, ""
+        return found(Verdict.VACUOUS, code, shown + allowed)
     exact = distance <= stated.half_unit
-    return Verdict.SUPPORTED, "", shown, "" if exact else "agrees within the spread between runs"
+    return found(
+        Verdict.SUPPORTED, "", shown, "" if exact else "agrees within the spread between runs"
+    )
 
 
 def _tolerance(spec: ReproducedNumberSpec, runs: np.ndarray, value: float) -> float:
@@ -138,11 +166,17 @@ _SPEC = ReproducedNumberSpec(entry="run.py", number="0.914", label="accuracy")
 
 
 def _worked(
-    title: str, verdict: Verdict, *numbers: str, spec: ReproducedNumberSpec = _SPEC, **facts: object
+    title: str,
+    verdict: Verdict,
+    *printed: str | tuple[str, ...],
+    spec: ReproducedNumberSpec = _SPEC,
+    **facts: object,
 ) -> Example:
+    """A run for each text, or tuple of texts, that stands after the label."""
+    numbers = [(run,) if isinstance(run, str) else run for run in printed]
     runs = [
-        {"figures": [{"label": "test accuracy", "number": number}] if number else [], **facts}
-        for number in numbers
+        {"figures": [{"label": "test accuracy", "number": one} for one in run if one], **facts}
+        for run in numbers
     ]
     return rerun_example(title, spec, plan, verdict, *runs)
 
@@ -180,6 +214,19 @@ CHECK = Check(
             *["0.82", "0.81", "0.80", "0.82", "0.81"],
             spec=_FIVE,
         ),
+        _worked(
+            "the words name two such numbers",
+            Verdict.VACUOUS,
+            ("0.914", "0.908"),
+            ("0.914", "0.908"),
+        ),
+        _worked(
+            "the words name two unlike numbers",
+            Verdict.SUPPORTED,
+            ("0.914", "0.31"),
+            ("0.914", "0.31"),
+        ),
+        _worked("one run says it more often", Verdict.INCONCLUSIVE, ("0.914",), ("0.914", "0.914")),
         _worked("it is not printed there", Verdict.REFUTED, "", ""),
         _worked("the run crashed before", Verdict.REFUTED, "", "", exit_code=1),
         _worked("not all was seen", Verdict.INCONCLUSIVE, "", "", truncated=["printed"]),

@@ -1,18 +1,18 @@
 """Validation strength: what the bundle calls a validation can fail, on wrong components and on a broken model.
 
-Question: does the bundle's own validation stop passing when the components or the weights it validates are wrong?
-Null: it passes just as well with other components in its node list, or with shuffled weights.
-Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists and 2 weight shuffles; it is VACUOUS when no forward ran in it, or when every sham of a sort (two or more) passes.
+Question: does the bundle's own validation stop passing when the components, the weights or the function it validates are wrong?
+Null: it passes just as well with other components in its node list, with shuffled weights, or with that function emptied.
+Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists, 2 weight shuffles, and the named function giving its input, a constant and an error; it is VACUOUS when no forward ran in it, or when every sham of a sort (two or more) passes.
 Blind spots: testimony (T1); a validation that can fail may still be weak; names typed into the code cannot be exchanged; a script that loads no weights cannot be given broken ones.
 Source: METHODS 7.3 K09, 10 V01, V03, V07-V08; Adebayo et al. 2018, arXiv:1810.03292 (parameter randomisation).
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pytest_mecheval.bundle.subject import RelativePath
+from pytest_mecheval.bundle.subject import EntryPoint, RelativePath
 from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.check import Check, Example, Subject, no_negation
 from pytest_mecheval.checks.ran import Facts
@@ -22,12 +22,14 @@ from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.decision import Shams as ShamCount
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
-from pytest_mecheval.wire import Decoy, PlanStep, Rerun
+from pytest_mecheval.wire import Decoy, Mutant, PlanStep, Rerun
 
 SHUFFLES = 2
 """Weight permutations: a ratio of noise may pass once by luck, hardly twice."""
 DECOYS = 3
 """Node lists with other components."""
+GIVES: tuple[Literal["input", "constant", "error"], ...] = ("input", "constant", "error")
+"""What the emptied function does instead; with an error, a caller that swallows exceptions shows too."""
 FEWEST = 2
 """Passing shams of a sort that show something: a single one may be true by accident."""
 
@@ -47,26 +49,27 @@ class ValidationStrengthSpec(Spec):
     """Component names as that file writes them."""
     others: tuple[Name, ...] = ()
     """Other components that exist in the model, written alike; they take the place of the claimed ones."""
+    function: EntryPoint | None = None
+    """Function that it puts to the test, `src/ablate.py:ablate`: emptied in turn, so that passing can fail."""
     keep: tuple[RelativePath, ...] = ()
     """Further stored results that it is meant to read."""
 
 
 def plan(spec: ValidationStrengthSpec, _subject: Subject) -> tuple[PlanStep, ...]:
     """The honest run, and one run per sham."""
-    return (_honest(spec), *_shuffled(spec), *_decoyed(spec))
+    return (_honest(spec), *_shuffled(spec), *_decoyed(spec), *_emptied(spec))
 
 
 def decide(spec: ValidationStrengthSpec, _subject: Subject, evidence: Evidence) -> Decision:
     """The verdict must change under each sort of sham that could be handed out."""
-    needed = (
-        f"{_passing(spec)} in the honest run and not in every run on wrong components or weights"
-    )
+    needed = f"{_passing(spec)} in the honest run and not in every run in which something it tests is wrong"
     if evidence.unavailable:
         return ran.not_runnable(evidence, needed)
     honest = evidence[_honest(spec)].facts
     shuffled = [evidence[step].facts for step in _shuffled(spec)]
     decoyed = [evidence[step].facts for step in _decoyed(spec)]
-    for facts in (honest, *shuffled, *decoyed):
+    emptied = [evidence[step].facts for step in _emptied(spec)]
+    for facts in (honest, *shuffled, *decoyed, *emptied):
         if forgery := ran.forged(facts, needed):
             return forgery
     if not _passes(spec, honest):
@@ -74,16 +77,19 @@ def decide(spec: ValidationStrengthSpec, _subject: Subject, evidence: Evidence) 
         return Decision(Verdict.REFUTED, "does not pass", measured, needed, Rung.L0)
     if not honest["forwards"]:
         return _without_model(spec, honest, needed)
-    stopped = [facts for facts in (*shuffled, *decoyed) if facts["status"] != ran.FINISHED]
+    stopped = [
+        facts for facts in (*shuffled, *decoyed, *emptied) if facts["status"] != ran.FINISHED
+    ]
     # What a limit of ours stopped has said neither yes nor no.
     handed = [facts for facts in shuffled if facts["sham_applied"] and facts not in stopped]
     read = [facts for facts in decoyed if _was_read(spec, facts) and facts not in stopped]
-    if stopped and not handed and not read:
+    without = [facts for facts in emptied if facts not in stopped]
+    if stopped and not (handed or read or without):
         measured = f"{spec.entry} passes, and on shams {ran.ending(stopped[0])}"
         return Decision(Verdict.INCONCLUSIVE, "not observed", measured, needed, Rung.L0)
-    verdict, code, measured = _judged(spec, handed, read)
-    passing = [facts for facts in (*handed, *read) if _passes(spec, facts)]
-    shams = ShamCount(len(passing), len(handed) + len(read))
+    verdict, code, measured = _judged(spec, handed, read, without)
+    passing = [facts for facts in (*handed, *read, *without) if _passes(spec, facts)]
+    shams = ShamCount(len(passing), len(handed) + len(read) + len(without))
     notes = _not_handed(spec, len(handed), len(read))
     if stopped:
         notes = (*notes, f"{len(stopped)} sham runs count for nothing: {ran.ending(stopped[0])}")
@@ -100,14 +106,16 @@ def _without_model(spec: ValidationStrengthSpec, honest: Facts, needed: str) -> 
 
 
 def _judged(
-    spec: ValidationStrengthSpec, handed: list[Facts], read: list[Facts]
+    spec: ValidationStrengthSpec, handed: list[Facts], read: list[Facts], without: list[Facts]
 ) -> tuple[Verdict, str, str]:
-    if not handed and not read:
+    if not (handed or read or without):
         said = f"{spec.entry} passes, and no sham could be handed to it"
         return Verdict.NOT_TESTABLE, "no sham could be handed out", said
     weights = _count(spec, handed, "runs on shuffled weights")
     names = _count(spec, read, "runs on other components")
-    said = f"{spec.entry} passes, and in {' and in '.join(filter(None, (weights, names)))}"
+    empty = _count(spec, without, f"runs with {spec.function} emptied")
+    counts = " and in ".join(filter(None, (weights, names, empty)))
+    said = f"{spec.entry} passes, and in {counts}"
     blind_to_weights = bool(handed) and all(_passes(spec, facts) for facts in handed)
     blind_to_names = bool(read) and all(_passes(spec, facts) for facts in read)
     if len(read) < FEWEST and blind_to_names and not blind_to_weights:
@@ -118,6 +126,8 @@ def _judged(
         return Verdict.VACUOUS, "passes with any components", said
     if blind_to_weights:
         return Verdict.VACUOUS, "passes with any weights", said
+    if len(without) >= FEWEST and all(_passes(spec, facts) for facts in without):
+        return Verdict.VACUOUS, "passes without the function", said
     return Verdict.SUPPORTED, "", said
 
 
@@ -190,6 +200,16 @@ def _decoyed(spec: ValidationStrengthSpec) -> tuple[PlanStep, ...]:
     )
 
 
+def _emptied(spec: ValidationStrengthSpec) -> tuple[PlanStep, ...]:
+    """V07: the function under validation, emptied in each way."""
+    if not spec.function:
+        return ()
+    return tuple(
+        ran.step_for(Rerun(spec.entry, keep=_kept(spec), mutant=Mutant(spec.function, gives)))
+        for gives in GIVES
+    )
+
+
 def _exchanges(spec: ValidationStrengthSpec) -> Iterator[tuple[tuple[str, str], ...]]:
     """All claimed components for others, as far as those reach; then one at a time."""
     for turn in range(len(spec.others)):
@@ -219,7 +239,7 @@ def problems(spec: ValidationStrengthSpec, _subject: Subject) -> tuple[str, ...]
 
 def refuted_by(spec: ValidationStrengthSpec) -> str:
     """What would refute it."""
-    return f"{_passing(spec)} on wrong components or on shuffled weights too, or not at all"
+    return f"{_passing(spec)} on wrong components, on shuffled weights or without the function too, or not at all"
 
 
 _SPEC = ValidationStrengthSpec(
@@ -237,11 +257,17 @@ _YES: dict[str, object] = {
 _NO = {**_YES, "lines": ["validation: FAILED"]}
 
 
-def _worked(title: str, verdict: Verdict, *runs: dict[str, object]) -> Example:
-    """Honest run, two shuffles, two decoys."""
-    return rerun_example(title, _SPEC, plan, verdict, *runs)
+def _worked(
+    title: str,
+    verdict: Verdict,
+    *runs: dict[str, object],
+    spec: ValidationStrengthSpec = _SPEC,
+) -> Example:
+    """Honest run, two shuffles, two decoys; three emptied functions when the spec names one."""
+    return rerun_example(title, spec, plan, verdict, *runs)
 
 
+_WITH_FUNCTION = _SPEC.model_copy(update={"function": "src/ablate.py:ablate"})
 _NO_LOAD = {**_YES, "sham_applied": False}
 _NOT_READ = {**_YES, "files": []}
 
@@ -264,6 +290,18 @@ CHECK = Check(
         _worked("it always passes", Verdict.VACUOUS, _YES, _YES, _YES, _YES, _YES),
         _worked("any components pass", Verdict.VACUOUS, _YES, _NO, _NO, _YES, _YES),
         _worked("a list of names and no weights", Verdict.VACUOUS, _YES, _YES, _YES, _NO, _NO),
+        _worked(
+            "it needs the function",
+            Verdict.SUPPORTED,
+            *(_YES, _NO, _NO, _NO, _NO, _NO, _NO, {**_YES, "exit_code": 1}),
+            spec=_WITH_FUNCTION,
+        ),
+        _worked(
+            "the function may do anything",
+            Verdict.VACUOUS,
+            *(_YES, _NO, _NO, _NO, _NO, _YES, _YES, _YES),
+            spec=_WITH_FUNCTION,
+        ),
         _worked("no model ran", Verdict.VACUOUS, *([{**_YES, "forwards": 0}] * 5)),
         _worked("it does not even pass", Verdict.REFUTED, _NO, _NO, _NO, _NO, _NO),
         _worked(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pytest_mecheval.checks.kinds import consistency, reproduced_number, validation_strength
 from pytest_mecheval.checks.worked import SUBJECT, ran_facts
@@ -95,7 +96,14 @@ def test_five_percent_off_is_named_and_refuted():
 def test_of_several_numbers_with_one_label_the_best_counts_in_every_run():
     assert again("0.914", "0.5 0.914", "0.5 0.914").verdict is Verdict.SUPPORTED
     assert again("0.914", "0.5 0.914", "0.914 0.5").verdict is not Verdict.SUPPORTED
-    assert again("0.914", "0.5 0.914", "0.914").code == "another number"
+    assert again("0.914", "0.5 0.914", "0.914").code == "runs not comparable"
+
+
+def test_words_that_name_a_second_number_like_it_prove_nothing():
+    assert again("0.914", "0.914 0.95", "0.914 0.95").code == "words name several such numbers"
+    assert again("0.914", "0.914 0.914", "0.914 0.914").verdict is Verdict.SUPPORTED
+    assert again("0.914", "0.914 0.7", "0.914 0.7").verdict is Verdict.SUPPORTED
+    assert again("0.914", "0.93 0.95", "0.93 0.95").code == "another number"
 
 
 def test_a_validation_claim_names_file_names_and_others_together():
@@ -141,3 +149,11 @@ def test_a_single_passing_decoy_decides_nothing():
     }
     decision = validation_strength.CHECK.decide(spec, SUBJECT, Evidence(measured))
     assert (decision.verdict, decision.code) == (Verdict.INCONCLUSIVE, "too few shams")
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999", "-1e999", "0e400", "1e-400", "9" * 400, "0." + "0" * 400]
+)
+def test_numbers_beyond_double_precision_are_no_measurements(text):
+    with pytest.raises(ValidationError, match="too large, or too fine"):
+        reproduced_number.ReproducedNumberSpec(entry="run.py", number=text, label="x")

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -21,6 +22,7 @@ from pytest_mecheval.report.html.spread_chart import spread_rows
 from pytest_mecheval.report.outcome import BundleReport, Outcome, State
 from pytest_mecheval.report.ranking import worst_first
 from pytest_mecheval.report.spread import STEPS, spread_of
+from pytest_mecheval.sandbox.confinement import Isolation, Limits
 from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -309,6 +311,16 @@ def test_missing_isolation_is_said_in_an_alarm() -> None:
     assert "No isolation." not in text
     assert "2 of 3 guarantees of the sandbox contract" in text
     assert "links (why)" in text
+
+
+def test_what_the_bundles_code_was_granted_is_said() -> None:
+    isolation = Isolation("bubblewrap", ("files",), ()).described(Limits(cpu_s=120.0, wall_s=300.0))
+    text = Page(summary_page(report_of(outcome("a", isolation=(isolation,))))).text
+    user = f"uid {os.getuid()}"
+    said = f"network none, gpu off, {user}, 120 s of CPU, 300 s, 4096 MiB of memory, 256 processes"
+    assert said in text
+    assert "every attempt to get out was refused" in text
+    assert "timing and other side channels" in text
 
 
 def pictured(kind: str) -> Outcome:
