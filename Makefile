@@ -11,12 +11,15 @@ export OMP_WAIT_POLICY := PASSIVE
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+# pip compiles no editable package; where no bytecode may be written, each of many processes would do it again.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m compileall -q pytest_mecheval
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -q pytest_mecheval
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed-dev
