@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -245,16 +246,22 @@ class Job:
     @property
     def address(self) -> str:
         """Hash of everything that can change the measured array (paths and task names cannot)."""
-        step = dataclasses.asdict(self.step)
-        step["slice"].pop("task")
         body = {
             "format": WIRE_FORMAT,
-            "step": step,
+            "step": _without_task(self.step),
             "model": [self.model.loader, self.model.name, self.model.sha256],
             "data": [self.data.generator, dict(self.data.parameters), self.data.sha256],
             "salt": self.salt,
         }
         return digest(body)
+
+
+@lru_cache(maxsize=4096)
+def _without_task(step: PlanStep) -> Mapping[str, Any]:
+    """A step as it enters an address; kept, because runners ask for addresses again and again. Only read."""
+    body = dataclasses.asdict(step)
+    body["slice"].pop("task")
+    return body
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,13 @@ class Audit:
             self._note(ERROR_PROPERTY, str(error))
             raise
         path = self._session.decision_path(loaded, entry.case.id)
-        write_atomically(path, json_text(decision_document(decided)))
+        document = json_text(decision_document(decided))
+        write_atomically(path, document)
         self._note(VERDICT_PROPERTY, decided.word)
         drawings = self._session.settings.evidence.with_name("plots")
-        allure_case.attach(self._item.config, decided, evidence, drawings=drawings)
+        allure_case.attach(
+            self._item.config, decided, evidence, drawings=drawings, document=document
+        )
         _tell(decided, skip_inconclusive=self._session.settings.inconclusive == "skip")
 
     def _note(self, name: str, value: str) -> None:

@@ -114,6 +114,7 @@ def attach(
     evidence: Evidence | None = None,
     *,
     drawings: Path | None = None,
+    document: str | None = None,
 ) -> None:
     """Fill the running test's Allure result: title, verdict labels, description, parameters, steps, files.
 
@@ -125,6 +126,7 @@ def attach(
         outcome: what was decided.
         evidence: the measurements behind it; without them there is no CSV and no raw values.
         drawings: folder that keeps plots by content, so that an unchanged decision is drawn once.
+        document: the outcome's decision document as JSON text, if it has been made already.
     """
     if not listening(config) or outcome.decision is None:
         return
@@ -142,7 +144,7 @@ def attach(
         _attach_measurement(outcome, decision, evidence, drawings)
     with _step("decision", _decision_facts(decision), _outcome_of_step(decision)):
         allure.attach(
-            json_text(decision_document(outcome)),
+            document or json_text(decision_document(outcome)),
             name="decision and provenance",
             attachment_type=allure.attachment_type.JSON,
         )

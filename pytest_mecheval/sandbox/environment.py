@@ -16,6 +16,7 @@ import tempfile
 import time
 import venv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,7 +31,7 @@ from pytest_mecheval.sandbox.requirements import (
     python_fits,
 )
 from pytest_mecheval.sandbox.view import interpreter_paths
-from pytest_mecheval.wire import write_atomically
+from pytest_mecheval.wire import digest, write_atomically
 
 FORMAT = 1
 """Raised when environments are built differently; old ones are then left alone."""
@@ -65,9 +66,9 @@ class Interpreter:
     """Names of the packages the bundle declares."""
 
     @property
-    def identity(self) -> list[object]:
-        """What must be equal for two runs to be runs of the same thing, as JSON: version and packages."""
-        return [sys.version, sys.platform, platform.machine(), dict(installed(self.site))]
+    def identity(self) -> str:
+        """Hash of what must be equal for two runs to be runs of the same thing: version and packages."""
+        return _identity(self.site)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -78,6 +79,11 @@ class Interpreter:
             "packages": shown(installed(self.site), self.declared),
             "notes": list(self.notes),
         }
+
+
+@cache
+def _identity(site: Path | None) -> str:
+    return digest([sys.version, sys.platform, platform.machine(), dict(installed(site))])
 
 
 @dataclass(frozen=True, slots=True)
