@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_mecheval import __version__
-from pytest_mecheval.errors import MechevalError
+from pytest_mecheval.errors import MechevalError, named
 
 USAGE_STATUS = 4
 """Exit status when the input cannot be used, as in pytest; argparse itself ends with 2."""
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = options.run(options)
     except (OSError, MechevalError) as error:
-        sys.stderr.write(f"mecheval {options.command}: {error}\n")
+        said = named(error) if isinstance(error, OSError) else error
+        sys.stderr.write(f"mecheval {options.command}: {said}\n")
         return USAGE_STATUS
     text, status = result if isinstance(result, tuple) else (result, 0)
     _write(str(text))

@@ -50,3 +50,16 @@ class CheckError(MechevalError):
 
 class ClaimNotSupported(AssertionError):
     """A decision other than SUPPORTED, as five readable lines."""
+
+
+def named(error: OSError) -> str:
+    """The system's words after the place they are about, without number and quotes.
+
+    >>> named(FileNotFoundError(2, "No such file or directory", "notes.md"))
+    'notes.md: no such file or directory'
+    """
+    if error.strerror is None:
+        return str(error)
+    words = error.strerror[:1].lower() + error.strerror[1:]
+    places = [str(place) for place in (error.filename, error.filename2) if place is not None]
+    return ": ".join([" and ".join(places), words]) if places else words

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     option = group.addoption
     option(
         "--mecheval",
+        type=_given,
         action="append",
         default=[],
         metavar="BUNDLE",
@@ -75,7 +76,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     option(
         "--mecheval-script-seconds",
-        type=_positive,
+        type=_seconds,
         default=None,
         metavar="N",
         help="longest that one of the bundle's own scripts may run (default: 900, of these 600 computing)",
@@ -106,7 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     option(
         "--mecheval-max-cost",
-        type=float,
+        type=_amount,
         metavar="USD",
         help="stop translating before this could be exceeded",
     )
@@ -146,6 +147,47 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _seconds(text: str) -> int:
+    """A whole number from one second to a day.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not.
+    """
+    from pytest_mecheval.sandbox.confinement import MAX_SECONDS
+
+    if _positive(text) > MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a day ({MAX_SECONDS})")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    """An amount of money.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of money (give USD, such as 2.50)")
+    return amount
+
+
+def _given(text: str) -> str:
+    """A bundle that was really named: an empty path would mean the current directory.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(
+            "is empty; give the bundle's folder (. for the current one)"
+        )
+    return text
 
 
 @pytest.hookimpl(tryfirst=True)

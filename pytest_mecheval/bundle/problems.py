@@ -86,8 +86,17 @@ def validation_problems(error: ValidationError, model: type[BaseModel]) -> list[
         for detail in details
         if detail["type"] != "extra_forbidden"
         and not (detail["type"] == "missing" and tuple(detail["loc"]) in meant)
+        and not (detail["type"] == "too_short" and _holds_another(detail, details))
     ]
     return unknown + others
+
+
+def _holds_another(detail: Any, details: Iterable[Any]) -> bool:
+    """Whether a problem lies inside this one: a list whose every entry is wrong is not too short as well."""
+    place = detail["loc"]
+    return any(
+        len(each["loc"]) > len(place) and each["loc"][: len(place)] == place for each in details
+    )
 
 
 def location(path: Sequence[int | str]) -> str:

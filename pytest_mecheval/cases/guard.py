@@ -1,5 +1,6 @@
 """Keeps a bundle from configuring or entering pytest; light enough to run before any plugin works."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -123,3 +124,49 @@ def refuse_unconfined(sandbox: str, arguments: Iterable[object]) -> None:
             "--mecheval-sandbox=none: accepted on the command line only, not from a configuration "
             "file or PYTEST_ADDOPTS"
         )
+
+
+def refuse_folders(bundles: Sequence[Path], *, out: Path, evidence: Path) -> None:
+    """Refuse folders that cannot be written, and those that would mix with what is judged.
+
+    Args:
+        bundles: absolute bundle folders.
+        out: absolute folder for test modules and reports; in a bundle only where no bundle is read.
+        evidence: absolute folder for measurements; never in a bundle.
+
+    Raises:
+        UsageError: names the folder, the reason and the option.
+    """
+    from pytest_mecheval.bundle.roles import ignored
+
+    for option, folder in (("--mecheval-out", out), ("--mecheval-evidence", evidence)):
+        if why := why_not_writable(folder):
+            raise UsageError(f"{folder}: {why}; name another folder with {option}")
+    for bundle in (each.resolve() for each in bundles):
+        if is_within(evidence, bundle):
+            raise UsageError(
+                f"{evidence}: measurements kept inside the bundle could have been prepared by its author; "
+                "start pytest outside of the bundle, or name another folder with --mecheval-evidence"
+            )
+        parts = out.resolve().relative_to(bundle).parts if is_within(out, bundle) else None
+        if parts is not None and not any(
+            ignored(parts[: end + 1], True) for end in range(len(parts))
+        ):
+            raise UsageError(
+                f"{out}: lies inside the bundle, whose next run would read our reports as findings; "
+                "name another folder with --mecheval-out"
+            )
+
+
+def why_not_writable(folder: Path) -> str:
+    """What keeps us from writing into a folder that may not exist yet; empty when nothing does."""
+    try:
+        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            place = "is" if there == folder else f"cannot be made: {there} is"
+            return f"{place} a file where a folder is needed"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return "cannot be written: no permission" + ("" if there == folder else f" in {there}")
+    except (OSError, ValueError) as error:
+        return f"cannot be used: {getattr(error, 'strerror', None) or error}"
+    return ""

@@ -12,6 +12,7 @@ from pytest_mecheval.cases import allure_folder
 from pytest_mecheval.cases.audit import CLAIM_PROPERTY, ERROR_PROPERTY, VERDICT_PROPERTY
 from pytest_mecheval.cases.guard import (
     is_within,
+    refuse_folders,
     refuse_foreign_code,
     refuse_foreign_configuration,
     refuse_unconfined,
@@ -22,7 +23,7 @@ from pytest_mecheval.cases.rendering import module_name, modules, write_modules
 from pytest_mecheval.cases.scoreboard import Scoreboard
 from pytest_mecheval.cases.settings import Settings, folder_names, read_settings, shown
 from pytest_mecheval.checks.registry import checks
-from pytest_mecheval.errors import ClaimNotSupported, MechevalError, UsageError
+from pytest_mecheval.errors import ClaimNotSupported, MechevalError, UsageError, named
 from pytest_mecheval.run.runner import Runner, Workplace
 from pytest_mecheval.run.subject import Running
 from pytest_mecheval.vocabulary import Dimension
@@ -258,6 +259,7 @@ def open_session(
             trusted=[Path(sys.prefix), Path(sys.base_prefix), PACKAGE],
         )
         if session_id is None:
+            refuse_folders(settings.bundles, out=settings.out, evidence=settings.evidence)
             prepare(settings)
             settings = read_settings(
                 config.option, config.invocation_params.dir, settings.session_id
@@ -273,6 +275,8 @@ def open_session(
             allure_folder.follow(config, settings, [loaded.name for loaded in bundles])
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+    except OSError as error:
+        raise pytest.UsageError(f"mecheval: {named(error)}") from error
     _point_pytest_at(config, settings, bundles)
     return session
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pytest_mecheval.commands.given import path
+
 HELP = "measure a provider against claim files written by hand"
 
 
@@ -10,13 +12,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument("what", choices=("translate",))
     parser.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="BUNDLE.claims.yaml written by hand"
+        "files", type=path, nargs="+", metavar="FILE", help="BUNDLE.claims.yaml written by hand"
     )
     parser.add_argument(
         "--llm", choices=("anthropic", "replay", "exchange", "outline"), required=True
     )
     parser.add_argument(
-        "--dir", type=Path, metavar="DIR", help="as for translate; one folder per bundle below it"
+        "--dir", type=path, metavar="DIR", help="as for translate; one folder per bundle below it"
     )
     parser.add_argument(
         "--markdown", action="store_true", help="totals as a Markdown table instead"

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pytest_mecheval.commands.given import path
+
 HELP = "decide every claim of a decisions.json again from stored evidence"
 DIFFERENT_STATUS = 1
 """Exit status when a verdict differs, or its evidence is missing or damaged."""
@@ -11,11 +13,11 @@ DIFFERENT_STATUS = 1
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument(
-        "file", type=Path, metavar="DECISIONS.JSON", help="or the folder that holds it"
+        "file", type=path, metavar="DECISIONS.JSON", help="or the folder that holds it"
     )
     parser.add_argument(
         "--evidence",
-        type=Path,
+        type=path,
         default=Path(".mecheval/evidence"),
         metavar="DIR",
         help="default: .mecheval/evidence",

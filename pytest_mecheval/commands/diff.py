@@ -1,8 +1,9 @@
 """`mecheval diff`: what changed between two runs."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_mecheval.commands.given import path
 
 if TYPE_CHECKING:
     from pytest_mecheval.report.comparing import ClaimChange
@@ -15,9 +16,9 @@ WORSE_STATUS = 1
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument(
-        "old", type=Path, metavar="OLD", help="a decisions.json, or the folder that holds it"
+        "old", type=path, metavar="OLD", help="a decisions.json, or the folder that holds it"
     )
-    parser.add_argument("new", type=Path, metavar="NEW", help="the same, of the later run")
+    parser.add_argument("new", type=path, metavar="NEW", help="the same, of the later run")
 
 
 def run(options: argparse.Namespace) -> tuple[str, int]:

@@ -1,16 +1,17 @@
 """`mecheval eject`: write the test modules of a bundle for keeping."""
 
 import argparse
-from pathlib import Path
+
+from pytest_mecheval.commands.given import path
 
 HELP = "write the test modules of a bundle for keeping"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--claims", type=Path, metavar="FILE", help="instead of BUNDLE.claims.yaml")
+    parser.add_argument("folder", type=path, metavar="DIR")
+    parser.add_argument("bundle", type=path, metavar="BUNDLE")
+    parser.add_argument("--claims", type=path, metavar="FILE", help="instead of BUNDLE.claims.yaml")
 
 
 def run(options: argparse.Namespace) -> str:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pytest_mecheval.commands.given import path
+
 HELP = "what a kind of claim means, or why a claim was decided so"
 
 
@@ -11,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="KIND|CLAIM-ID")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path,
         default=Path("mecheval-out"),
         metavar="DIR",
         help="what the run wrote (default: mecheval-out)",

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from pytest_mecheval.commands.given import count, path, seconds
 from pytest_mecheval.errors import UsageError
 
 HELP = "audit an untrusted bundle in an isolated run; exit 0 only if plan and policy are met"
@@ -15,31 +16,31 @@ MARK = "gate.json"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=path, metavar="BUNDLE")
     parser.add_argument(
-        "--claims", type=Path, metavar="FILE", help="default: BUNDLE.claims.yaml beside the bundle"
+        "--claims", type=path, metavar="FILE", help="default: BUNDLE.claims.yaml beside the bundle"
     )
     parser.add_argument(
         "--policy",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="default: mecheval.toml in the current directory when there is one; never from the bundle",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"for reports, emptied first (default: {OUT})"
+        "--out", type=path, metavar="DIR", help=f"for reports, emptied first (default: {OUT})"
     )
     parser.add_argument(
         "--evidence",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="reuse measurements kept there (default: measure everything anew)",
     )
     parser.add_argument("--salt", default="", metavar="TEXT", help="draw other prompts")
-    parser.add_argument("-n", "--workers", type=int, default=0, metavar="N", help="xdist workers")
-    parser.add_argument("--allure", type=Path, metavar="DIR", help="also write Allure results")
+    parser.add_argument("-n", "--workers", type=count, default=0, metavar="N", help="xdist workers")
+    parser.add_argument("--allure", type=path, metavar="DIR", help="also write Allure results")
     parser.add_argument(
         "--script-seconds",
-        type=int,
+        type=seconds,
         default=0,
         metavar="N",
         help="longest run of a bundle's script",
@@ -72,8 +73,8 @@ def run(options: argparse.Namespace) -> tuple[str, int]:
     out = _output_folder(start, options.out, bundle)
     evidence = out / "evidence"
     if options.evidence is not None:
-        evidence = _outside(start / options.evidence, bundle, "--evidence")
-    allure = options.allure and _outside(start / options.allure, bundle, "--allure")
+        evidence = _folder(start / options.evidence, bundle, "--evidence")
+    allure = options.allure and _folder(start / options.allure, bundle, "--allure")
     judgement = gate(
         bundle,
         claims,
@@ -83,9 +84,9 @@ def run(options: argparse.Namespace) -> tuple[str, int]:
             evidence=evidence,
             isolation="bubblewrap" if policy.isolation == "bubblewrap" else "auto",
             salt=options.salt,
-            workers=max(0, options.workers),
+            workers=options.workers,
             allure=allure,
-            script_seconds=max(0, options.script_seconds),
+            script_seconds=options.script_seconds,
         ),
     )
     write_atomically(out / VERDICT_FILE, json_text(document(judgement, policy_file)))
@@ -106,6 +107,20 @@ def _outside(path: Path, bundle: Path, option: str) -> Path:
     return path.resolve()
 
 
+def _folder(path: Path, bundle: Path, option: str) -> Path:
+    """A folder outside of the bundle that can be written, absolute; it need not exist.
+
+    Raises:
+        UsageError: it lies inside the bundle, is a file, or cannot be written.
+    """
+    from pytest_mecheval.cases.guard import why_not_writable
+
+    folder = _outside(path, bundle, option)
+    if why := why_not_writable(folder):
+        raise UsageError(f"{folder}: {why}; name another one with {option}")
+    return folder
+
+
 def _output_folder(start: Path, given: Path | None, bundle: Path) -> Path:
     """An empty folder for reports.
 
@@ -114,9 +129,9 @@ def _output_folder(start: Path, given: Path | None, bundle: Path) -> Path:
     """
     import shutil
 
-    out = _outside(start / (given or OUT), bundle, "--out")
+    out = _folder(start / (given or OUT), bundle, "--out")
     if out.exists():
-        if not out.is_dir() or (any(out.iterdir()) and not (out / MARK).is_file()):
+        if any(out.iterdir()) and not (out / MARK).is_file():
             raise UsageError(f"{out}: exists and was not written by the gate; choose another --out")
         shutil.rmtree(out)
     out.mkdir(parents=True)

@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from pytest_mecheval.commands.given import path
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.wire import write_atomically
 
@@ -14,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument("name", metavar="NAME", help="lower-case noun, such as ablation")
     parser.add_argument(
-        "--into", type=Path, metavar="DIR", help="default: the kinds of this checkout"
+        "--into", type=path, metavar="DIR", help="default: the kinds of this checkout"
     )
 
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pytest_mecheval.commands.given import path
+
 HELP = "build the Allure report of a run, linked with its front page; opens nothing"
 
 
@@ -10,7 +12,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument(
         "folder",
-        type=Path,
+        type=path,
         nargs="?",
         default=Path("mecheval-out"),
         metavar="DIR",
@@ -18,13 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where the report goes (default: allure-report beside the results)",
     )
     parser.add_argument(
         "--allure",
-        type=Path,
+        type=path,
         metavar="PROGRAM",
         help="Allure 2 or 3 (default: on PATH, else ./node_modules)",
     )

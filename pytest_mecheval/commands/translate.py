@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from pytest_mecheval.commands.given import path
+
 HELP = "turn a bundle's prose into a claim file"
 INCOMPLETE_STATUS = 1
 """Questions are still open, so nothing was written."""
@@ -11,7 +13,7 @@ INCOMPLETE_STATUS = 1
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=path, metavar="BUNDLE")
     parser.add_argument(
         "--llm",
         choices=("anthropic", "replay", "exchange", "outline"),
@@ -20,12 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="replay: the recordings; exchange: questions and answers; anthropic: record answers here",
     )
     parser.add_argument(
-        "--claims", type=Path, metavar="FILE", help="claim file instead of BUNDLE.claims.yaml"
+        "--claims", type=path, metavar="FILE", help="claim file instead of BUNDLE.claims.yaml"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be sent and what it may cost"
@@ -41,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--evidence",
-        type=Path,
+        type=path,
         default=Path(".mecheval/evidence"),
         metavar="DIR",
         help="where the trial's measurements are kept (default: .mecheval/evidence)",
@@ -85,10 +87,10 @@ def run(options: argparse.Namespace) -> str | tuple[str, int]:
     _show("")
     text = summary(translation, provider)
     if translation.open:
-        how = "answer these"
+        how = "these have no recorded answer; --llm anthropic --dir DIR records, --llm exchange asks in files"
         if options.llm == Exchange.name:
-            how += f" ({options.dir / GUIDE} says how)"
-        return f"{text}\nnothing was written: {how}, then run this again", INCOMPLETE_STATUS
+            how = f"answer these ({options.dir / GUIDE} says how), then run this again"
+        return f"{text}\nnothing was written: {how}", INCOMPLETE_STATUS
     write(translation, path, bundle)
     return f"{text}\nwritten: {path}"
 

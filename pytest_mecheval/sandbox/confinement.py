@@ -10,6 +10,8 @@ from typing import Literal
 from pytest_mecheval.errors import UsageError
 
 Status = Literal["finished", "timed_out", "killed", "limit"]
+MAX_SECONDS = 86_400
+"""Most that can be asked for one run, a day: far below what a process limit of the kernel can hold."""
 
 
 @dataclass(frozen=True, slots=True)

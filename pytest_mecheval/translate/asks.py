@@ -52,8 +52,15 @@ class Status(enum.StrEnum):
     """Network, credentials, rate limit or server error after retries."""
     MISSING = "missing"
     """Replay and exchange: nobody has answered this ask yet."""
+    UNREADABLE = "unreadable"
+    """Exchange: an answer lies there, but it cannot be read; whoever wrote it can correct it."""
     OVER_BUDGET = "over budget"
     """Not asked: it could have cost more than allowed."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody is expected to answer, so that nothing may be written yet."""
+        return self in (Status.MISSING, Status.UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ With a provider asked for, or a key in the environment, missing and stale claim 
 either, a bundle that has no claim file is read by rules alone into the output folder; such a run cannot pass.
 """
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def _claim_file(
     why = why_translate(each.path, bundle)
     if not why:
         return each.path
-    say(f"mecheval: {why}; asking {name}")
+    say(f"mecheval: {why}; {_asking(name, by_rule)}")
     path = each.out / OUTLINE_FILE if by_rule else each.path
     chosen = Choice(name, choice.folder, choice.max_cost, choice.settings)
     provider = provider_for(chosen, bundle, each.path)
@@ -108,11 +109,24 @@ def _claim_file(
     if translation.open:
         raise UsageError(
             f"{each.path}: not written, {len(translation.open)} questions have no answer yet "
-            f"({translation.open[0]}); run: mecheval translate {each.bundle} --llm {name}"
+            f"({translation.open[0]}); run: {_command(each, chosen)}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     write(translation, path, bundle)
     return path
+
+
+def _asking(name: str, by_rule: bool) -> str:
+    """Who is asked; without a choice and without a key, what that means."""
+    return f"asking {name}" + (" (rules alone: no key is set)" if by_rule else "")
+
+
+def _command(each: Wanted, choice: Choice) -> str:
+    """What translates this bundle in the same way, ready to paste."""
+    options = [str(each.bundle), "--llm", choice.name]
+    for option, value in (("--dir", choice.folder), ("--claims", each.claims)):
+        options += [option, str(value)] if value else []
+    return f"mecheval translate {shlex.join(options)}"
 
 
 def _progress(say: Callable[[str], object], done: int, total: int, line: str) -> None:

@@ -50,12 +50,17 @@ def provider_for(choice: Choice, bundle: Bundle, path: Path) -> Provider:
         path: its claim file, whose subject the outline uses when there is one.
 
     Raises:
-        UsageError: unknown name, missing folder, key or SDK, unusable recordings.
+        UsageError: unknown name, missing folder or one in the bundle, key or SDK, unusable recordings.
     """
     if choice.name not in PROVIDERS:
         raise UsageError(f"--llm {choice.name}: unknown (allowed: {', '.join(PROVIDERS)})")
     if choice.name in NEEDS_FOLDER and choice.folder is None:
         raise UsageError(f"--llm {choice.name} needs --dir DIR")
+    if choice.folder is not None and choice.folder.resolve().is_relative_to(bundle.root):
+        raise UsageError(
+            f"{choice.folder}: lies inside the bundle, whose author could have prepared the answers, and "
+            "where questions would be read as findings; name a folder outside"
+        )
     if choice.name == Outline.name:
         subject = read_old(path, bundle).subject
         stated = bundle.manifest.tasks if bundle.manifest else {}

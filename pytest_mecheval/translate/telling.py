@@ -18,7 +18,7 @@ def summary(translation: Translation, provider: Provider) -> str:
 
 
 def _lines(translation: Translation, provider: Provider) -> Iterator[str]:
-    waiting = sum(each.status is Status.MISSING for each in translation.proposals)
+    waiting = sum(each.status.waits for each in translation.proposals)
     counts = {str(fate): translation.count(fate) for fate in Fate}
     counts[str(Fate.FAILED)] -= waiting
     counts["without an answer"] = waiting
@@ -29,7 +29,7 @@ def _lines(translation: Translation, provider: Provider) -> Iterator[str]:
     failed = [
         f"{each.candidate.passage.file}:{each.candidate.passage.line}: {each.reason}"
         for each in translation.proposals
-        if each.fate is Fate.FAILED and each.status is not Status.MISSING
+        if each.fate is Fate.FAILED and not each.status.waits
     ]
     title = "asked again" if translation.open else "not translated (listed as not testable)"
     yield from _list(title, failed)

@@ -82,9 +82,7 @@ class _Run:
             found[reply.ask.name] = reply
             self.on_reply(len(found), len(asks), reply)
         self.open += [
-            f"{reply.ask.name}: {reply.detail}"
-            for reply in found.values()
-            if reply.status is Status.MISSING
+            f"{reply.ask.name}: {reply.detail}" for reply in found.values() if reply.status.waits
         ]
         return found
 
@@ -194,7 +192,7 @@ def _subject(
     known = old.subject or SubjectSection()
     ask = subject_ask(run.common)
     reply = run.replies([ask])[ask.name]
-    if reply.status is Status.MISSING:
+    if reply.status.waits:
         return known, ()
     section, problems = proposed_subject(reply, run.bundle, trial, run.running)
     if problems and run.retry and reply.status is Status.ANSWERED:

@@ -51,6 +51,18 @@ def honest(place):
     return run_gate(place, "honest", "--out", "honest-out")
 
 
+@pytest.mark.parametrize("option", ["--evidence", "--out", "--allure"])
+def test_a_file_where_a_folder_is_needed_is_a_usage_error_and_is_kept(place, option):
+    (place / "notes.txt").write_text("kept")
+    done = run_gate(place, "honest", "--out", "file-out", option, "notes.txt")
+    assert done.returncode == 4
+    assert (
+        f"notes.txt: is a file where a folder is needed; name another one with {option}"
+        in done.stderr
+    )
+    assert (place / "notes.txt").read_text() == "kept"
+
+
 def test_an_honest_bundle_passes(place, honest):
     assert honest.returncode == 0, honest.stdout + honest.stderr
     assert honest.stdout.startswith("mecheval gate: PASSED")

@@ -63,8 +63,18 @@ def test_open_questions_end_the_run_before_anything_is_measured(pytester, untran
     )
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*1 questions have no answer yet*"])
+    result.stderr.fnmatch_lines(["*run: mecheval translate * --llm exchange --dir *questions"])
     assert list((pytester.path / "questions").glob("subject.*.question.md"))
     assert not (pytester.path / "toy.claims.yaml").exists()
+
+
+def test_questions_are_not_written_into_the_bundle(pytester, untranslated):
+    result = pytester.runpytest_subprocess(
+        f"--mecheval={untranslated}", "--mecheval-llm=exchange", "--mecheval-llm-dir=toy/questions"
+    )
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*questions: lies inside the bundle*name a folder outside*"])
+    assert not (untranslated / "questions").exists()
 
 
 def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(pytester, untranslated):

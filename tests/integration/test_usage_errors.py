@@ -130,3 +130,37 @@ def test_the_space_form_with_a_planted_setup_py_is_refused(pytester, toy):
 def test_the_space_form_without_planted_files_works(pytester):
     result = pytester.runpytest("-p", "no:allure_pytest", "--mecheval", "toy", "--collect-only")
     assert result.ret == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--mecheval-out=file", "--mecheval-out"),
+        ("--mecheval-out=file/below", "--mecheval-out"),
+        ("--mecheval-evidence=file", "--mecheval-evidence"),
+        ("--mecheval-out=toy/reports", "lies inside the bundle"),
+        ("--mecheval-evidence=toy/.mecheval", "could have been prepared by its author"),
+        ("--mecheval-evidence=linked", "could have been prepared by its author"),
+        ("--mecheval=", "is empty"),
+        ("--mecheval-max-cost=nan", "no amount of money"),
+        ("--mecheval-max-cost=-1", "no amount of money"),
+        ("--mecheval-script-seconds=99999999999999999999", "more than a day"),
+    ],
+)
+def test_folders_and_amounts_that_cannot_be_used(pytester, toy, option, said):
+    (pytester.path / "file").write_text("kept")
+    (pytester.path / "linked").symlink_to(toy)
+    text = refuse(pytester, "--mecheval=toy", option)
+    assert said in text
+    assert (pytester.path / "file").read_text() == "kept"
+    assert not (toy / "reports").exists()
+
+
+def test_a_list_whose_entries_are_wrong_is_not_called_too_short_as_well(pytester, toy):
+    content = claims()
+    requires = [{"event": "forward", "min_prompts": -5}]
+    content["plan"][0]["spec"] = {"entry": "run.py", "requires": requires}
+    write_claims(toy, content)
+    text = refuse(pytester)
+    assert "min_prompts" in text
+    assert "at least 1 item" not in text

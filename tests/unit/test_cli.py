@@ -96,3 +96,39 @@ def test_an_unknown_command_is_argparses_business():
     with pytest.raises(SystemExit) as stopped:
         main(["frobnicate"])
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translate", "", "--llm", "outline"],
+        ["gate", ""],
+        ["gate", "b", "-n", "-3"],
+        ["gate", "b", "--script-seconds", "-4"],
+        ["gate", "b", "--script-seconds", "99999999999999999999"],
+        ["decide", ""],
+        ["eject", "d", ""],
+    ],
+)
+def test_an_empty_path_or_an_impossible_number_is_refused_by_its_option(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "error: argument" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_text_or_not_there_is_named_in_one_line(tmp_path, capsys):
+    (tmp_path / "binary.md").write_bytes(b"\xff\xfe")
+    (tmp_path / "file").write_text("")
+    for arguments, said in (
+        (["kinds", "--update", "binary.md"], "not UTF-8 text"),
+        (["kinds", "--update", "none.md"], "no such file or directory"),
+        (["restamp", "none.claims.yaml"], "no such claim file"),
+        (["restamp", "none"], "no such claim file"),
+    ):
+        *before, name = arguments
+        assert main([*before, str(tmp_path / name)]) == 4
+        text = capsys.readouterr().err
+        assert f"{tmp_path / name}: {said}" in text
+        assert "Errno" not in text
+        assert len(text.splitlines()) == 1

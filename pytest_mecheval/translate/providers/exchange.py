@@ -30,9 +30,11 @@ class Exchange:
     def __init__(self, folder: Path) -> None:
         """Nothing is written yet."""
         self.folder = folder
+        self._replies: dict[str, Reply] = {}
+        """All rounds of this translation, by the name of the answer's file: their answers are all needed."""
 
     def replies(self, asks: Sequence[Ask]) -> Iterator[Reply]:
-        """One reply per ask, in their order; MISSING names the file that would answer it.
+        """One reply per ask, in their order; MISSING and UNREADABLE name the file that would answer it.
 
         Raises:
             OSError: the folder cannot be written.
@@ -42,7 +44,10 @@ class Exchange:
         for ask in asks:
             _write(self.folder / question_file(ask), question_text(ask))
             replies.append(self._reply(ask))
-        _write(self.folder / GUIDE, guide(replies, self.strangers(asks)))
+        self._replies |= {answer_file(reply.ask): reply for reply in replies}
+        asked = list(self._replies.values())
+        strangers = self.strangers([reply.ask for reply in asked])
+        _write(self.folder / GUIDE, guide(asked, strangers))
         yield from replies
 
     def strangers(self, asks: Sequence[Ask]) -> tuple[str, ...]:
@@ -57,18 +62,19 @@ class Exchange:
 
     def _reply(self, ask: Ask) -> Reply:
         name = answer_file(ask)
+        place = self.folder / name
         try:
             content = read_file(real_root(self.folder), name, MAX_BYTES)
             text, replaced = decoded(content)
             if replaced:
-                return Reply(ask, Status.MALFORMED, detail=f"{name}: not UTF-8 text")
+                return Reply(ask, Status.UNREADABLE, detail=f"{place}: not UTF-8 text")
             return Reply(ask, Status.ANSWERED, json_object(text))
         except MissingFile:
-            return Reply(ask, Status.MISSING, detail=f"no answer yet: {self.folder / name}")
+            return Reply(ask, Status.MISSING, detail=f"no answer yet: {place}")
         except NotJson as error:
-            return Reply(ask, Status.MALFORMED, detail=f"{name}: {error}")
+            return Reply(ask, Status.UNREADABLE, detail=f"{place}: {error}")
         except BundleError as error:
-            return Reply(ask, Status.MALFORMED, detail=str(error))
+            return Reply(ask, Status.UNREADABLE, detail=str(error))
 
 
 def question_file(ask: Ask) -> str:
@@ -109,14 +115,15 @@ def guide(replies: Sequence[Reply], strangers: Sequence[str]) -> str:
         "",
         *(
             f"- [ ] `{answer_file(reply.ask)}`"
-            + (f" (there, but: {reply.detail})" if reply.status is Status.MALFORMED else "")
+            + (f" (there, but: {reply.detail})" if reply.status is Status.UNREADABLE else "")
             for reply in open_replies
         ),
     ]
     if strangers:
         lines += [
             "",
-            "Answers that belong to no question any more, because the bundle changed:",
+            "Answers that nothing reads: their questions changed with the bundle, with what was answered about "
+            "its model and tasks, or with an answer that did not fit:",
             "",
         ]
         lines += [f"- `{name}`" for name in strangers]

@@ -184,6 +184,9 @@ def recordings(folder: Path) -> tuple[Recording, ...]:
     Raises:
         UsageError: no such folder, or files that are no recordings; every problem, one line each.
     """
+    if not folder.is_dir():
+        what = "is a file; recordings are kept in a folder" if folder.exists() else "no such folder"
+        raise UsageError(f"recorded answers: {folder}: {what}")
     try:
         root = real_root(folder)
         files = list_files(root, lambda _parts, is_folder: is_folder).files

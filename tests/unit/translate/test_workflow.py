@@ -199,6 +199,22 @@ def test_while_questions_are_open_nothing_is_written(bundle, path):
     assert len(result.open) == 4
 
 
+def test_an_answer_nobody_can_read_is_waited_for_like_a_missing_one(bundle, path):
+    """A comma too many must not turn a finding into one that cannot be tested, nor waste the other answers."""
+    result = translate(bundle, path, Says(lambda _ask: Status.UNREADABLE))
+    assert result.open == ("subject: so it is",)
+    assert result.proposals == ()
+
+    def one_wrong(ask):
+        return Status.UNREADABLE if "1.1" in ask.text else sensible(ask)
+
+    result = translate(bundle, path, provider := Says(one_wrong))
+    assert len(result.open) == 1
+    assert "1 without an answer" in summary(result, provider)
+    with pytest.raises(UsageError, match="1 questions have no answer"):
+        write(result, path, bundle)
+
+
 def test_a_broken_claim_file_is_never_overwritten(bundle, path):
     path.write_text("format: 1\nclaims: {")
     with pytest.raises(ClaimFileError, match="remove it to start anew"):

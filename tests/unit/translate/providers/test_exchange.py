@@ -73,10 +73,10 @@ def test_an_answer_to_an_older_question_is_not_taken(tmp_path):
         (b"x" * 1_000_001, "at most"),
     ],
 )
-def test_an_unreadable_answer_is_malformed_and_stays_open(tmp_path, content, said):
+def test_an_answer_nobody_can_read_stays_open(tmp_path, content, said):
     (tmp_path / answer_file(ASKS[0])).write_bytes(content)
     (reply,) = Exchange(tmp_path).replies(ASKS[:1])
-    assert reply.status is Status.MALFORMED
+    assert reply.status is Status.UNREADABLE
     assert said in reply.detail
     assert said in (tmp_path / GUIDE).read_text()
 
@@ -94,5 +94,18 @@ def test_an_answer_that_is_a_link_or_a_pipe_is_not_followed(tmp_path):
     (folder / answer_file(ASKS[0])).symlink_to(secret)
     os.mkfifo(folder / answer_file(ASKS[1]))
     replies = list(Exchange(folder).replies(ASKS))
-    assert [reply.status for reply in replies] == [Status.MALFORMED] * 2
+    assert [reply.status for reply in replies] == [Status.UNREADABLE] * 2
     assert not any(reply.body for reply in replies)
+
+
+def test_the_guide_covers_all_rounds_of_a_translation(tmp_path):
+    """Answers of the first rounds are still needed in the last: nobody may take them for left over."""
+    first, second = ASKS
+    exchange = Exchange(tmp_path)
+    (tmp_path / answer_file(first)).write_text(json.dumps(BODY))
+    list(exchange.replies([first]))
+    list(exchange.replies([second]))
+    guide = (tmp_path / GUIDE).read_text()
+    assert "1 of 2 questions are answered" in guide
+    assert f"- [ ] `{answer_file(second)}`" in guide
+    assert answer_file(first) not in guide
