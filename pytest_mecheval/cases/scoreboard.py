@@ -29,6 +29,7 @@ from pytest_mecheval.vocabulary import Verdict
 PLACES_SHOWN = 3
 PLACES_LENGTH = 200
 NOTHING_FUNCTIONAL = "exit status 1: nothing failed, but no claim that counts is SUPPORTED (a structure claim does not count)"
+UNTRANSLATED = "exit status 1: nothing failed, but nobody translated all statements of the bundle (see the notes above)"
 """Said where a run is red although no case is."""
 _REPORTED_VERSIONS = ("numpy", "pytest", "safetensors", "scipy", "torch", "transformer-lens")
 
@@ -143,12 +144,17 @@ class Scoreboard:
                 width=terminal._tw.fullwidth if terminal.isatty else WIDEST,
                 color=terminal.hasmarkup,
             )
-        if (
-            self.node_ids
-            and self._nothing_bad()
-            and (Verdict.SUPPORTED, True) not in self._decided()
-        ):
-            terminal.write_line(NOTHING_FUNCTIONAL)
+        if self.node_ids and self._nothing_bad():
+            if (Verdict.SUPPORTED, True) not in self._decided():
+                terminal.write_line(NOTHING_FUNCTIONAL)
+            elif not self._complete:
+                terminal.write_line(UNTRANSLATED)
+
+    @property
+    def _complete(self) -> bool:
+        """Whether somebody translated every statement of every bundle."""
+        left_out = any(note for loaded in self.bundles for note in _left_out(loaded))
+        return not self.settings.outlined and not left_out
 
     def _nothing_bad(self) -> bool:
         bad = {Verdict.REFUTED, Verdict.VACUOUS}
@@ -173,9 +179,9 @@ class Scoreboard:
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return status
         supported = (Verdict.SUPPORTED, True) in self._decided()
-        left_out = any(note for loaded in self.bundles for note in _left_out(loaded))
-        complete = not self.settings.outlined and not left_out
-        green = supported and complete and self._nothing_bad() and status == pytest.ExitCode.OK
+        green = (
+            supported and self._complete and self._nothing_bad() and status == pytest.ExitCode.OK
+        )
         return int(pytest.ExitCode.OK if green else pytest.ExitCode.TESTS_FAILED)
 
 

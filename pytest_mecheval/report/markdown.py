@@ -36,7 +36,7 @@ def cell(text: str, limit: int = QUOTE) -> str:
     """
     inert = _MENTION.sub("\uff20", plain_line(text, limit))
     inert = _REFERENCE.sub(lambda found: "\uff03" if found[0] == "#" else "GH\u2010", inert)
-    return markdown_escape(inert)
+    return markdown_escape(inert, len(inert))  # cut once, above
 
 
 def summary_markdown(report: BundleReport) -> str:

@@ -72,10 +72,22 @@ def disarm(text: str) -> str:
     return _LOG_DIRECTIVE.sub("\u266f\u266f", _LOG_COMMAND.sub("\u2237", text))
 
 
+def _note(missing: int) -> str:
+    return f" [{missing} characters cut]"
+
+
+def _taken(line: str, limit: int) -> str:
+    """What is shown of a line: all of it where the note would be longer than what is missing."""
+    missing = len(line) - limit
+    return line if missing <= len(_note(missing)) else line[:limit]
+
+
 def _cut(text: str, limit: int, *, beyond: int) -> str:
-    """At most `limit` characters, then a note on what is missing, `beyond` characters included."""
+    """About `limit` characters, then a note on what is missing, `beyond` characters included."""
     missing = beyond + max(0, len(text) - limit)
-    return f"{text[:limit].rstrip()} [{missing} characters cut]" if missing else text
+    if not missing or (not beyond and missing <= len(_note(missing))):
+        return text
+    return f"{text[:limit].rstrip()}{_note(missing)}"
 
 
 def plain_line(text: str, limit: int = LINE_LIMIT) -> str:
@@ -86,8 +98,9 @@ def plain_line(text: str, limit: int = LINE_LIMIT) -> str:
     """
     line = " ".join(text.split())
     # What lies beyond the limit is never shown; escaping can only make the rest longer.
-    shown = disarm(" ".join(_legible(line[:limit]).split()))
-    return _cut(shown, limit, beyond=max(0, len(line) - limit))
+    taken = _taken(line, limit)
+    shown = disarm(" ".join(_legible(taken).split()))
+    return _cut(shown, limit, beyond=len(line) - len(taken))
 
 
 def plain_text(text: str, limit: int = LINE_LIMIT, lines: int = TEXT_LINES) -> str:
@@ -98,18 +111,21 @@ def plain_text(text: str, limit: int = LINE_LIMIT, lines: int = TEXT_LINES) -> s
     """
     found = re.split(r"\r\n|\n|\r", text)
     shown = [
-        _cut(disarm(_legible(line[:limit]).rstrip()), limit, beyond=max(0, len(line) - limit))
-        for line in (line.expandtabs(4) for line in found[:lines])
+        _cut(disarm(_legible(taken).rstrip()), limit, beyond=length - len(taken))
+        for length, taken in (
+            (len(line), _taken(line, limit))
+            for line in (line.expandtabs(4) for line in found[:lines])
+        )
     ]
     if len(found) > lines:
         shown.append(f"[{len(found) - lines} lines cut]")
     return "\n".join(shown)
 
 
-def markdown_escape(text: str) -> str:
+def markdown_escape(text: str, limit: int = LINE_LIMIT) -> str:
     r"""An inert line in which no character has a meaning in Markdown.
 
     >>> print(markdown_escape("![x](mailto:a) *a* 1.6"))
     \!\[x\]\(mailto\:a\) \*a\* 1\.6
     """
-    return _PUNCTUATION.sub(r"\\\1", plain_line(text))
+    return _PUNCTUATION.sub(r"\\\1", plain_line(text, limit))

@@ -15,6 +15,7 @@ from pytest_mecheval.bundle.quoting import normalised
 from pytest_mecheval.bundle.reading import decoded, read_file
 from pytest_mecheval.errors import BundleError, SubjectError
 from pytest_mecheval.evidence.measurement import Measurement, measured
+from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
 from pytest_mecheval.wire import Record, digest, dump, record_path, write_atomically
 
 DOCUMENT_FORMAT = 1
@@ -125,6 +126,24 @@ def kept(measurement: Measurement, store: Path) -> Measurement:
         return measurement
     address = digest(["document", DOCUMENT_FORMAT, measurement.facts])
     record = Record(address, (), facts=measurement.facts, provenance=measurement.provenance)
-    if not record_path(store, address).exists():
-        write_atomically(record_path(store, address), dump(record))
+    path = record_path(store, address)
+    if not _whole(store, address, _stamp(path)):
+        write_atomically(path, dump(record))
     return measured(record)
+
+
+@lru_cache(maxsize=512)
+def _whole(store: Path, address: str, _stamp: tuple[int, int]) -> bool:
+    """Whether the store holds this record undamaged, looked up once as long as the file stays the same."""
+    try:
+        return EvidenceStore(store).read_address(address) is not None
+    except DamagedRecord:
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.lstat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)

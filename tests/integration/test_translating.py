@@ -31,11 +31,19 @@ def test_without_key_and_claim_file_rules_run_what_they_can_and_the_run_fails(
     result.stdout.fnmatch_lines(
         ["*no claim file; asking outline*", "*rules alone chose what was tested*"]
     )
+    page = (pytester.path / "mecheval-out/toy/summary.html").read_text()
+    assert "so this run cannot pass" in page.partition("</header>")[0]
     document = json.loads((pytester.path / "mecheval-out/toy/decisions.json").read_text())
     assert {each["kind"] for each in document["decisions"]} == {"plan_step", "provenance"}
     assert document["coverage"]["stated"] > document["coverage"]["tested"]
     assert len(outlined(pytester)["not_testable"]) >= 4
     assert not (pytester.path / "toy.claims.yaml").exists()
+
+
+def test_a_run_by_rules_in_which_all_holds_says_why_it_is_red(pytester, untranslated):
+    result = pytester.runpytest_subprocess(f"--mecheval={untranslated}", "-m", "provenance")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["exit status 1: nothing failed, but nobody translated*"])
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])

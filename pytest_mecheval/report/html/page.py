@@ -21,6 +21,7 @@ from pytest_mecheval.report.outcome import BundleReport, Outcome, State
 from pytest_mecheval.report.plain import plain_line
 from pytest_mecheval.report.ranking import FELL, WORST_FIRST, standing, worst_first
 from pytest_mecheval.report.scores import Coverage, Score, coverage, dimension_scores, family
+from pytest_mecheval.report.terminal import MAX_NOTES
 from pytest_mecheval.report.trust import confined, trust_facts
 from pytest_mecheval.vocabulary import Dimension, Verdict
 
@@ -122,6 +123,8 @@ def _context(report: BundleReport, views: Sequence[ClaimView]) -> dict[str, Any]
         "bundle": plain_line(report.bundle),
         "title": verdict_title(report.outcomes),
         "weakest": weakest(dimensions),
+        "notes": [plain_line(note) for note in report.notes[:MAX_NOTES]],
+        "notes_more": len(report.notes[MAX_NOTES:]),
         "tally": tally(report.outcomes),
         "coverage": coverage(report.outcomes, len(report.unchecked)),
         "dimensions": dimensions,

@@ -67,7 +67,13 @@ def test_an_overlong_line_is_cut_with_a_note() -> None:
 def test_a_text_keeps_its_lines_up_to_a_limit() -> None:
     shown = plain_text("one\ntwo\r\nthree\x1b\n" + "y" * 20, limit=20, lines=3)
     assert shown == "one\ntwo\nthree\\u{1b}\n[1 lines cut]"
-    assert plain_text("y" * 20, limit=10) == "y" * 10 + " [10 characters cut]"
+    assert plain_text("y" * 40, limit=10) == "y" * 10 + " [30 characters cut]"
+
+
+def test_no_text_is_cut_for_a_note_longer_than_what_is_missing() -> None:
+    nearly = "x" * LINE_LIMIT + " key)"
+    assert plain_line(nearly) == nearly
+    assert plain_text("y" * 20, limit=10) == "y" * 20
 
 
 @given(HOSTILE)

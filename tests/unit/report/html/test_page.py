@@ -359,3 +359,14 @@ def test_quantiles_are_those_of_the_values() -> None:
     assert spread.quantiles == tuple(np.linspace(0, 100, STEPS + 1))
     assert (spread.mean, spread.middle_half) == (50, (25, 75))
     assert spread_of(np.array([np.nan])) is None
+
+
+def test_what_limits_the_whole_run_stands_on_the_front_page() -> None:
+    """A title of nothing but SUPPORTED must not hide that the run cannot pass."""
+    notes = ["rules alone chose what was tested, so this run cannot pass", *["<b>odd</b> file"] * 9]
+    report = report_of(outcome("holds"), notes=tuple(notes))
+    top = summary_page(report).partition("</header>")[0]
+    assert notes[0] in top
+    assert "<b>odd" not in top
+    assert "4 more in decisions.json" in top
+    assert "Notes on this run" not in summary_page(replace(report, notes=()))
