@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from pytest_mecheval.cases.guard import why_not_writable
 from pytest_mecheval.cases.loading import load
 from pytest_mecheval.cases.rendering import modules, write_modules
 from pytest_mecheval.cases.settings import folder_names
@@ -21,7 +22,7 @@ def eject(folder: Path, bundle: Path, claims: Path | None = None) -> tuple[Path,
         The written files.
 
     Raises:
-        UsageError: every problem of bundle and claim file, or a file there that is not ours.
+        UsageError: every problem of bundle and claim file, a file there that is not ours, or no such folder can be.
     """
     (name,) = folder_names([bundle.absolute()], Path.cwd())
     loaded, problems = load(bundle.absolute(), claims, name, salt="")
@@ -29,6 +30,8 @@ def eject(folder: Path, bundle: Path, claims: Path | None = None) -> tuple[Path,
         raise UsageError("\n".join(problems))
     if folder.resolve().is_relative_to(loaded.bundle.root):
         raise UsageError(f"{folder}: lies inside the bundle; nothing there is ever collected")
+    if why := why_not_writable(folder.absolute()):
+        raise UsageError(f"{folder}: {why}; choose another folder")
     constants = {
         "BUNDLE": _relative(loaded.bundle.root, folder),
         "CLAIMS": _relative(loaded.claims_path.resolve(), folder),

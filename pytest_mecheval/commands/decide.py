@@ -7,7 +7,7 @@ from pytest_mecheval.commands.given import path
 
 HELP = "decide every claim of a decisions.json again from stored evidence"
 DIFFERENT_STATUS = 1
-"""Exit status when a verdict differs, or its evidence is missing or damaged."""
+"""Exit status when a verdict differs, its evidence is missing or damaged, or there is no verdict at all."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,4 +52,5 @@ def run(options: argparse.Namespace) -> tuple[str, int]:
     )
     if decided < len(found):
         lines.append(f"{len(found) - decided} claims had no verdict")
-    return "\n".join(lines), DIFFERENT_STATUS if same < decided or wrong else 0
+    agrees = 0 < decided == same and not wrong
+    return "\n".join(lines), 0 if agrees else DIFFERENT_STATUS

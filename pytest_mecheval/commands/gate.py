@@ -1,6 +1,7 @@
 """`mecheval gate`: audit a bundle that nobody trusts, and say whether it may be merged."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -99,7 +100,9 @@ def _outside(path: Path, bundle: Path, option: str) -> Path:
     Raises:
         UsageError: it lies inside the bundle, whose author could have prepared it.
     """
-    if path.absolute().is_relative_to(bundle) or path.resolve().is_relative_to(bundle):
+    # Both: the place as it is written, in case a link there leads outside, and the place it leads to.
+    written = Path(os.path.normpath(path.absolute()))
+    if written.is_relative_to(bundle) or path.resolve().is_relative_to(bundle):
         raise UsageError(
             f"{path}: lies inside the bundle, so its author could have prepared it; "
             f"name a place outside with {option}"

@@ -118,6 +118,34 @@ def test_decide_and_diff_work_on_what_a_run_left(pytester, run, evidence, capsys
     assert "records no longer used" in out
 
 
+def test_explain_tells_a_decided_claim_and_refuses_a_damaged_one(pytester, run, capsys):
+    run("--mecheval=toy")
+    out = str(pytester.path / "mecheval-out")
+    capsys.readouterr()
+    assert main(["explain", "needed", "--out", out]) == 0
+    text = capsys.readouterr().out
+    assert "  question  " in text
+    assert "  refuted by " in text
+    assert "mecheval explain" not in text
+    assert main(["explain", "*", "--out", out]) == 4
+    path = pytester.path / "mecheval-out/toy/decisions/needed.json"
+    whole = path.read_text()
+    document = json.loads(whole)
+    document["spec"]["components"] = 3
+    for damaged in (whole[:100], json.dumps(document)):
+        path.write_text(damaged)
+        capsys.readouterr()
+        assert main(["explain", "needed", "--out", out]) == 4
+        assert "needed.json: no decision of this version" in capsys.readouterr().err
+
+
+def test_deciding_nothing_again_proves_nothing(pytester, run, evidence, capsys):
+    run("--mecheval=toy", "-k", "no_such_claim")
+    folder = str(pytester.path / "mecheval-out/toy")
+    assert main(["decide", folder, "--evidence", evidence.partition("=")[2]]) == 1
+    assert "0 of 0 verdicts came out the same" in capsys.readouterr().out
+
+
 def test_junit_has_one_case_per_statement_with_its_properties(pytester, run, plugin_args):
     run("--mecheval=toy", "--junitxml=junit.xml", *plugin_args)
     cases = list(ElementTree.parse(pytester.path / "junit.xml").iter("testcase"))  # noqa: S314

@@ -63,6 +63,18 @@ def test_a_file_where_a_folder_is_needed_is_a_usage_error_and_is_kept(place, opt
     assert (place / "notes.txt").read_text() == "kept"
 
 
+def test_a_folder_beside_the_bundle_is_not_inside_it(place):
+    done = run_gate(place / "honest", ".", "--out", "../beside", "--claims", "../none.yaml")
+    assert done.returncode == 4
+    assert "none.yaml: no such claim file" in done.stderr
+    done = run_gate(place / "honest", ".", "--out", "../honest/inside")
+    assert "inside: lies inside the bundle" in done.stderr
+    (place / "honest" / "way_out").symlink_to(place)
+    done = run_gate(place, "honest", "--out", "honest/way_out/somewhere")
+    (place / "honest" / "way_out").unlink()
+    assert "somewhere: lies inside the bundle" in done.stderr
+
+
 def test_an_honest_bundle_passes(place, honest):
     assert honest.returncode == 0, honest.stdout + honest.stderr
     assert honest.stdout.startswith("mecheval gate: PASSED")

@@ -73,7 +73,7 @@ def decide(spec: AttributionSpec, subject: Subject, evidence: Evidence) -> Decis
     return Decision(
         ruling.verdict,
         ruling.code,
-        f"{spec.component} directly {spec.direction} {estimate} of the logit difference",
+        f"{spec.component} directly writes {estimate} of the logit difference {_side(spec)}",
         _needed(spec),
         Rung.L1,
         estimate=estimate,
@@ -103,10 +103,15 @@ def _comparison(spec: AttributionSpec) -> Comparison:
     return Comparison(spec.task, spec.stratum, Metric.LOGIT_DIFF)
 
 
+def _side(spec: AttributionSpec) -> str:
+    """Which way counts as positive, so that a share of the other sign reads as what it is."""
+    return f"{'for' if spec.direction == 'promotes' else 'against'} the answer"
+
+
 def _needed(spec: AttributionSpec) -> str:
     special = ", and more than every matched component" if spec.special else ""
     return (
-        f"a direct contribution above {spec.min_share:.3g} of the logit difference with "
+        f"a direct contribution above {spec.min_share:.3g} of the logit difference {_side(spec)} with "
         f"{edit_effect.CONFIDENCE} confidence{special}"
     )
 
