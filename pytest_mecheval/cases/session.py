@@ -116,6 +116,11 @@ class Session:
             found = (loaded, entry) if entry else None
         else:
             found = self.find(f"{item.path.name}::{item.name}")
+        if found is None and not self.bundles and "BUNDLE" not in constants:
+            raise MechevalError(
+                f"{item.name}: this module does not name its bundle; run: pytest --mecheval=BUNDLE, or write "
+                "modules that stand alone with: mecheval eject DIR BUNDLE"
+            )
         if found is None:
             raise MechevalError(
                 f"{item.name}: the claim file has no claim of this id any more; remove this test"

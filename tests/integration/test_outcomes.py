@@ -198,6 +198,14 @@ def test_decision_names_its_records(pytester, run, evidence):
         assert record["address"] == address
 
 
+def test_generated_modules_without_the_option_say_how_they_are_run(pytester, run):
+    run("--mecheval=toy", "--collect-only")
+    result = run("mecheval-out/toy/tests")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*does not name its bundle; run: pytest --mecheval=BUNDLE*eject*"])
+    assert "remove this test" not in result.stdout.str()
+
+
 def test_ejected_modules_work_without_the_option(pytester, toy, run):
     assert main(["eject", str(pytester.path / "own"), str(toy)]) == 0
     for arguments in ([], ["-n", "2"]):
