@@ -142,12 +142,12 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
                     script.limits,
                     gpu=script.gpu,
                 ).facts()
-            record = Record(address, (), facts=facts)
+            text = dump(Record(address, (), facts=facts))
+            # What is told is what is stored: JSON has no tuples.
+            record = load_record(json.loads(text))
             _note_clock(path, record, session)
-            write_atomically(path, dump(record))
+            write_atomically(path, text)
             path.with_suffix(".workshop").unlink()
-    # What is told is what is stored: JSON has no tuples.
-    record = load_record(json.loads(path.read_text(encoding="utf-8")))
     return measured(record, {"document": entry, "attempts": list(record.facts["attempts"])})
 
 
