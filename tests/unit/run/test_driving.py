@@ -15,19 +15,23 @@ from pytest_mecheval.bundle.subject import ModelSection
 from pytest_mecheval.harness.interventions import rotation_matrix
 from pytest_mecheval.harness.metrics import Readout, from_logits
 from pytest_mecheval.run.driving import batch as driving
+from pytest_mecheval.run.driving import edits
 from pytest_mecheval.run.driving.batch import Driver
+from pytest_mecheval.run.driving.group import Group, drawn
 from pytest_mecheval.run.driving.scores import score
 from pytest_mecheval.run.sources import OwnCode, Sources, Task, model_source
 from pytest_mecheval.sandbox.backends import available
 from pytest_mecheval.sandbox.confinement import Limits
 from pytest_mecheval.tasks.drawing import draw
 from pytest_mecheval.tasks.examples import Examples
-from pytest_mecheval.vocabulary import Metric, Tier
+from pytest_mecheval.vocabulary import Metric, ModelShape, Tier
 from pytest_mecheval.wire import (
     Attention,
     Attribution,
     DataRef,
     Intervention,
+    Job,
+    ModelRef,
     PlanStep,
     Run,
     Slice,
@@ -252,6 +256,25 @@ def test_logits_that_do_not_fit_one_answer_come_in_several(monkeypatch, tmp_path
     assert len(counted) == 2
     for index in range(3):
         assert np.array_equal(whole.values(index), parts.values(index))
+
+
+@pytest.mark.parametrize(("placebo", "believed"), [(0, True), (2, False)])
+def test_without_a_placebo_only_unedited_runs_are_believed(placebo, believed):
+    shape = ModelShape(n_layers=2, n_heads=4, d_model=40, d_vocab=16, n_ctx=16)
+    jobs = [
+        Job(PlanStep(WHERE, probe), ModelRef("python"), DATA, "salt")
+        for probe in (edit(source="unchanged"), edit("a1.h3"))
+    ]
+    group = Group(jobs, drawn(jobs[0]), shape)
+    told = len(group.task("g0", "c0")["edits"])
+    logits = np.random.default_rng(5).normal(size=(told, WHERE.n, 16)).astype(np.float32)
+    logits[edits.PLACEBO] = logits[edits.CLEAN]
+    states = np.zeros(told, dtype=np.int64)
+    states[edits.PLACEBO] = placebo
+    unedited, edited = group.records("g0", {"g0.logits": logits, "g0.states": states}, {})
+    assert len(unedited.values) == WHERE.n
+    assert bool(edited.values) is believed
+    assert ("state sites.mlp" in edited.unavailable) is not believed
 
 
 @pytest.mark.parametrize("metric", [metric.value for metric in Metric])
