@@ -198,7 +198,7 @@ def test_decision_names_its_records(pytester, run, evidence):
         assert record["address"] == address
 
 
-def test_generated_modules_without_the_option_say_how_they_are_run(pytester, run):
+def test_generated_modules_without_the_option_say_how_they_are_run(run):
     run("--mecheval=toy", "--collect-only")
     result = run("mecheval-out/toy/tests")
     assert result.ret == 1
