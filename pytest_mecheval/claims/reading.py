@@ -165,6 +165,8 @@ def quote_problem(quote: Quote, bundle: Bundle) -> str:
     if document is None:
         if bundle.sha256_of(quote.file) is not None:
             return f"quote: {file} holds no text that can be quoted"
+        if passed_over := [note for note in bundle.notes if note.startswith(f"{file}: ")]:
+            return f"quote: {passed_over[0]}"
         known = [text.path for text in bundle.texts()]
         return f"quote: no file {file} in the bundle {suggestion(quote.file, known)}"
     found = occurrences(document, quote.text)

@@ -154,6 +154,18 @@ def test_quotes_are_verbatim_at_their_place(problems, fresh, quote, problem):
     assert found == ([] if problem is None else [place + problem])
 
 
+def test_a_quoted_file_that_was_passed_over_is_not_called_missing(claim_file, bundle, fresh):
+    """Somebody who sees the file in its folder needs the reason, not the name of another one."""
+    path = bundle.root / "logs/documentation.md"
+    path.rename(path.with_name("elsewhere.md"))
+    path.symlink_to("elsewhere.md")
+    found = problems_of(claim_file(fresh), discover(bundle.root))[1]
+    quotes = [line for line in found if ": quote: " in line]
+    assert quotes
+    assert all(": quote: logs/documentation.md: " in line for line in quotes), quotes
+    assert all(line.endswith("skipped") for line in quotes)
+
+
 def test_a_file_without_entries_says_so(problems, fresh):
     assert f"{NAME}: no claims, plan or not_testable entries, so nothing to check" in problems(
         fresh.partition("claims:\n")[0]
