@@ -3,7 +3,7 @@
 Question: does the runtime ledger of the bundle's script hold the events that the plan step needs?
 Null: at least one required event never happened, or only in name.
 Statistic: exact predicates over ledger rows: sites, heads, what was written, how many different prompts; a hook that changes nothing is a read; edits after which every output equals the unedited one are INCONCLUSIVE.
-Blind spots: testimony (T1), never evidence about the model; interventions computed without hooks, submodules or parameters leave no row; weights that are read need not be those that run; an edit that a second one undoes shows only where the same prompts ran without it; a step may be done and still be wrong.
+Blind spots: testimony (T1), never evidence about the model; interventions computed without hooks, submodules or parameters leave no row; an edit of any size, at any position, counts where the step names neither value nor positions; weights that are read need not be those that run; an edit that a second one undoes shows only where the same prompts ran without it; a step may be done and still be wrong.
 Source: METHODS 7.1 (predicates), 7.3 K01, K06.
 """
 

@@ -164,6 +164,7 @@ def test_numbers_beyond_double_precision_are_no_measurements(text):
     ("given", "instead", "hardly"),
     [
         (["3.184"], ["3.187"], True),
+        (["-3.184"], ["-3.187"], True),
         (["3.184"], ["3.150"], False),
         (["-3.184"], ["3.184"], False),
         (["3.184", "3.1841"], ["3.187", "0.2"], False),
