@@ -74,6 +74,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "command line only (default: auto)",
     )
     option(
+        "--mecheval-gpu",
+        action="store_true",
+        help="let the bundle's own scripts at this machine's GPU; no sandbox protects the GPU's driver",
+    )
+    option(
         "--mecheval-script-seconds",
         type=_positive,
         default=None,

@@ -286,7 +286,9 @@ def open_for_ejected(config: pytest.Config) -> Session:
 
 def running(settings: Settings) -> Running:
     """How the bundles' own code is run in this session."""
-    return Running(settings.sandbox, settings.environment, settings.limits, settings.evidence)
+    return Running(
+        settings.sandbox, settings.environment, settings.limits, settings.evidence, settings.gpu
+    )
 
 
 def _load_all(settings: Settings) -> tuple[LoadedBundle, ...]:

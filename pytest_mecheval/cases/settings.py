@@ -31,6 +31,8 @@ class Settings:
     """Isolation for the bundle's own scripts."""
     limits: Limits
     """How much one run of such a script may use."""
+    gpu: bool
+    """Whether it is let at the GPU."""
     environment: str
     """Which interpreter they run with: `auto` or `current`."""
     frozen: bool
@@ -91,6 +93,7 @@ def read_settings(
         salt=option.mecheval_salt,
         sandbox=option.mecheval_sandbox,
         limits=_limits(option.mecheval_script_seconds),
+        gpu=_gpu(wanted=option.mecheval_gpu),
         environment=option.mecheval_environment,
         frozen=option.mecheval_frozen or environment.get("CI", "").lower() in ("1", "true"),
         inconclusive=option.mecheval_inconclusive,
@@ -104,6 +107,23 @@ def read_settings(
 
 def _limits(seconds: int | None) -> Limits:
     return Limits() if seconds is None else Limits(cpu_s=seconds, wall_s=seconds)
+
+
+def _gpu(*, wanted: bool) -> bool:
+    """Whether scripts get the GPU.
+
+    Raises:
+        UsageError: it is wanted and this machine shows none.
+    """
+    if not wanted:
+        return False
+    from pytest_mecheval.sandbox.view import GPU_NODES, gpu_nodes
+
+    if not gpu_nodes():
+        raise UsageError(
+            f"--mecheval-gpu: this machine shows no GPU (looked for {', '.join(GPU_NODES)})"
+        )
+    return True
 
 
 def _absolute(start: Path, text: str) -> Path:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from pytest_mecheval.sandbox.ledger import Ledger, read_ledger
 from pytest_mecheval.sandbox.variables import scrubbed
 from pytest_mecheval.wire import Rerun
 
+GPU_CHOICE = "CUDA_VISIBLE_DEVICES"
 NOTEBOOK = ".ipynb"
 RESULTS = "results"
 """Left out of the copy: a stored number proves nothing."""
@@ -70,6 +72,8 @@ class Execution:
     """Names a fresh folder for one run; it is made and removed here."""
     limits: Limits = field(default_factory=Limits)
     """Of all its commands together."""
+    gpu: bool = False
+    """Whether they are let at the GPU."""
 
     def facts(self) -> Mapping[str, Any]:
         """What a traced run really did; as the bundle has it, compared with one that nobody watches."""
@@ -81,7 +85,7 @@ class Execution:
             found = {
                 **facts_of(seen),
                 **output_of(seen, bundle, printed),
-                **_ending(ended, [*left_out, *notes], self.limits),
+                **_ending(ended, [*left_out, *notes], self.limits, gpu=self.gpu),
                 "environment": self.python.facts,
             }
             traced = self._left(folder, ended)
@@ -147,6 +151,7 @@ class Execution:
                 break
             variables, refused = variables_of(command)
             notes += refused
+            variables = {**self._gpu_choice(), **variables}
             one = self._start(folder, command, variables, limits, traced=traced)
             ended.append(one)
             left = _rest(limits, one.outcome)
@@ -190,6 +195,7 @@ class Execution:
                 ),
                 limits=limits,
                 cwd=bundle / command.folder,
+                gpu=self.gpu,
             ),
             folder / "logs",
         )
@@ -202,6 +208,11 @@ class Execution:
         said = lines[-1] if lines and not outcome.succeeded else ""
         printed = outcome.stdout.read_bytes().decode("utf-8", "replace")
         return _Ended(command, found, outcome, said, printed)
+
+    def _gpu_choice(self) -> Mapping[str, str]:
+        """Which GPU the operator has set aside for this run."""
+        chosen = os.environ.get(GPU_CHOICE, "")
+        return {GPU_CHOICE: chosen} if self.gpu and chosen else {}
 
     def _changes(self) -> list[str]:
         probe = self.probe
@@ -265,7 +276,9 @@ def _decisive(ended: Sequence[_Ended]) -> _Ended:
     return next((each for each in ended if not each.outcome.succeeded), ended[-1])
 
 
-def _ending(ended: Sequence[_Ended], notes: Sequence[str], limits: Limits) -> Mapping[str, Any]:
+def _ending(
+    ended: Sequence[_Ended], notes: Sequence[str], limits: Limits, *, gpu: bool
+) -> Mapping[str, Any]:
     """How a run ended: as its first command that failed, else as its last one."""
     decisive = _decisive(ended)
     outcome, words = decisive.outcome, decisive.last_words
@@ -275,7 +288,7 @@ def _ending(ended: Sequence[_Ended], notes: Sequence[str], limits: Limits) -> Ma
         "exit_code": outcome.exit_code,
         "last_words": f"{where}: {words}" if decisive.command.place and words else words,
         "seconds": sum(each.outcome.wall_s for each in ended),
-        "isolation": outcome.isolation.described(limits),
+        "isolation": outcome.isolation.described(limits, gpu=gpu),
         "notes": [*notes, *(note for each in ended for note in each.outcome.notes)],
         "started": [
             {

@@ -32,6 +32,7 @@ def request_for(name: str, steps: Sequence[PlanStep], sources: Sources) -> Reque
                     sources.sandbox,
                     sources.environment,
                     sources.limits,
+                    sources.gpu,
                 )
                 for step in steps
                 if isinstance(step.probe, Rerun)

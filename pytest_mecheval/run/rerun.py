@@ -86,6 +86,8 @@ class Script:
     """Which interpreter it runs with."""
     limits: Limits = field(default_factory=Limits)
     """How much one run may use."""
+    gpu: bool = False
+    """Whether it is let at the GPU."""
 
     @property
     def said(self) -> str:
@@ -96,7 +98,7 @@ class Script:
         """Where the run's record lives."""
         probe, limits = dataclasses.asdict(self.probe), dataclasses.asdict(self.limits)
         body = ["rerun", RERUN_FORMAT, self.bundle_digest, probe, backend, python.identity]
-        return digest([*body, limits])
+        return digest([*body, limits, self.gpu])
 
 
 def rerun(script: Script, store: Path, session: Path | None = None) -> Measurement:
@@ -138,13 +140,14 @@ def rerun(script: Script, store: Path, session: Path | None = None) -> Measureme
                     python,
                     lambda: _workshop(note),
                     script.limits,
+                    gpu=script.gpu,
                 ).facts()
-            record = Record(address, (), facts=facts)
+            text = dump(Record(address, (), facts=facts))
+            # What is told is what is stored: JSON has no tuples.
+            record = load_record(json.loads(text))
             _note_clock(path, record, session)
-            write_atomically(path, dump(record))
+            write_atomically(path, text)
             path.with_suffix(".workshop").unlink()
-    # What is told is what is stored: JSON has no tuples.
-    record = load_record(json.loads(path.read_text(encoding="utf-8")))
     return measured(record, {"document": entry, "attempts": list(record.facts["attempts"])})
 
 

@@ -92,6 +92,8 @@ class Sources:
     """Which interpreter it runs with."""
     limits: Limits = field(default_factory=Limits)
     """How much one rerun may use."""
+    gpu: bool = False
+    """Whether it is let at the GPU."""
 
     def unavailable(self, steps: Iterable[PlanStep]) -> str:
         """Why these steps cannot be measured, or an empty text; documents need the model's size alone."""

@@ -44,6 +44,8 @@ class Running:
     """How much one run of a script may use."""
     store: Path | None = None
     """The evidence folder; None: nothing of the bundle is run while it is loaded."""
+    gpu: bool = False
+    """Whether its scripts are let at the GPU."""
 
 
 NOTHING_RUN = Running()
@@ -90,6 +92,7 @@ def sources_of(
         sandbox=running.sandbox,
         environment=_environment(bundle, running),
         limits=running.limits,
+        gpu=running.gpu,
     ), problems
 
 

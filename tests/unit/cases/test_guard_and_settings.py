@@ -74,6 +74,7 @@ def options(**changes) -> Namespace:
         "mecheval_salt": "",
         "mecheval_sandbox": "auto",
         "mecheval_script_seconds": None,
+        "mecheval_gpu": False,
         "mecheval_environment": "auto",
         "mecheval_frozen": False,
         "mecheval_inconclusive": "fail",
@@ -116,3 +117,12 @@ def test_unconfined_runs_are_chosen_on_the_command_line_only():
     refuse_unconfined("auto", ["--mecheval=b"])
     with pytest.raises(UsageError, match="accepted on the command line only"):
         refuse_unconfined("none", ["--mecheval=b"])
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr("pytest_mecheval.sandbox.view.gpu_nodes", lambda: ())
+    with pytest.raises(UsageError, match=r"--mecheval-gpu: this machine shows no GPU .*nvidia"):
+        read_settings(options(mecheval_gpu=True), tmp_path, "id")
+    monkeypatch.setattr("pytest_mecheval.sandbox.view.gpu_nodes", lambda: (tmp_path,))
+    assert read_settings(options(mecheval_gpu=True), tmp_path, "id").gpu
+    assert not read_settings(options(), tmp_path, "id").gpu

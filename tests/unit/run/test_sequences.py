@@ -307,3 +307,23 @@ def test_a_folder_of_stored_results_is_there_to_work_in(run):
     )
     assert not ran.crashed(facts), facts["last_words"]
     assert "0.5" in facts["numbers"]
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_gpu_is_handed_in_only_when_asked_for(tmp_path, monkeypatch, gpu):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    (tmp_path / "bundle").mkdir()
+    seen = []
+    backend = SimpleNamespace(run=lambda asked, _: seen.append(asked) or outcome(tmp_path, 1.0))
+    python = SimpleNamespace(python=Path("/usr/bin/python3"), read_only=(), facts={})
+    names = iter(range(9))
+    facts = Execution(
+        *(tmp_path / "bundle", (), Rerun("a.py"), Starts((Command("a.py", ()),)), backend, python),
+        lambda: tmp_path / str(next(names)),
+        gpu=gpu,
+    ).facts()
+    assert {asked.gpu for asked in seen} == {gpu}
+    assert {asked.environment.get("CUDA_VISIBLE_DEVICES") for asked in seen} == {
+        "1" if gpu else None
+    }
+    assert facts["isolation"]["gpu"] == ("granted" if gpu else "off")
