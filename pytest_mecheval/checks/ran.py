@@ -26,6 +26,8 @@ MODEL_ROWS = frozenset({"edit", "forward", "inputs"})
 MAX_SHOWN = 3
 """Differences named in the text."""
 
+UNREACHED = "every output of the model is what it is without the edit"
+
 Facts = Mapping[str, Any]
 
 
@@ -164,6 +166,18 @@ def stays(real: Facts, other: Facts, stated: str, *, slack: int = 0) -> bool:
     return bool(theirs) and all(rounds_to(number, stated, slack=slack) for number in theirs)
 
 
+def hardly_moves(real: Facts, other: Facts, stated: str, share: float) -> bool:
+    """Whether the other run gives, wherever the real one gives the stated number, one within that share of it."""
+    mine, theirs = counterparts(real, other, stated)
+    if len(mine) != len(theirs) or not theirs:
+        return False
+    try:
+        pairs = [(float(a), float(b)) for a, b in zip(mine, theirs, strict=True)]
+    except ValueError:
+        return False
+    return all(abs(a - b) < share * abs(a) for a, b in pairs)
+
+
 def may_repeat(stated: str, facts: Facts) -> bool:
     """Whether the number can be a share of the run's prompts: two samples then often agree by chance."""
     prompts = int(facts["prompts"])
@@ -214,6 +228,21 @@ def covers(heads: str, wanted: Sequence[int]) -> bool:
     if not wanted or heads == "all":
         return True
     return set(wanted) <= numbers_in(heads)
+
+
+def heads_in(rows: Iterable[Facts]) -> str:
+    """All heads that these edits changed, as ranges or `all`; empty when the ledger could not tell."""
+    every = {str(row["heads"]) for row in rows}
+    return "all" if "all" in every else ",".join(sorted(every - {""}))
+
+
+def prompts_on(rows: Sequence[Facts], heads: Sequence[int] = ()) -> int:
+    """Different prompts that these rows are about; with heads: on which each of them was changed."""
+    if heads:
+        return min(
+            prompts_on([row for row in rows if covers(str(row["heads"]), [head])]) for head in heads
+        )
+    return max((int(row["prompts"]) for row in rows), default=0)
 
 
 def numbers_in(ranges: str) -> set[int]:

@@ -22,6 +22,8 @@ MAX_PLACES = 3
 """Places kept per site and kind of change."""
 MAX_POSITIONS = 8
 """Different sets of positions kept per site and kind of change."""
+MOST_ROWS = 0.5
+"""Share of a batch above which all its prompts count as changed: a shuffled batch leaves some as they were."""
 MAX_FILES = 1_000
 """Uses of files kept."""
 CHILDREN_CPU_SECONDS = 1.0
@@ -41,7 +43,7 @@ def facts_of(ledger: Ledger) -> Mapping[str, Any]:
 
     Returns:
         `standing` and `problems` of the ledger; `edits`: per site, kind and heads how many distinct
-        prompts were changed, at which positions and from where; `reads`: per site how many prompts were only looked at;
+        prompts were changed, at which positions and from where, and whether no output differed from the unedited one's; `reads`: per site how many prompts were only looked at;
         `loads`: where weights came from;
         `idle_hooks`: sites of hooks that never ran; `numbers`: printed or written, once each, and
         `sequence`: all of them in order; `forwards`, `seeds`, `unseeded`: places, `seed_values`; `inputs`: see `ledger_inputs`,
@@ -153,6 +155,7 @@ def _seed_values(ledger: Ledger) -> int:
 
 def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, Any]]:
     grouped: dict[tuple[str, str, str], list[Edit]] = defaultdict(list)
+    unedited = {_of(one) for one in ledger.forwards if one.output and not one.edits}
     for edit in ledger.edits:
         grouped[edit.site, edit.kind, edit.heads or edit.blocks].append(edit)
     return [
@@ -160,8 +163,10 @@ def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, An
             "site": site,
             "kind": kind,
             "heads": heads,
-            "prompts": _prompts(
-                ledger, (forwards[e.forward] for e in edits if e.forward in forwards)
+            "prompts": _changed_prompts(ledger, forwards, edits),
+            "unreached": all(
+                (forward := forwards.get(edit.forward)) and _of(forward) in unedited
+                for edit in edits
             ),
             "calls": len(edits),
             "positions": _positions(edits),
@@ -169,6 +174,28 @@ def _edits(ledger: Ledger, forwards: Mapping[int, Forward]) -> list[dict[str, An
         }
         for (site, kind, heads), edits in sorted(grouped.items())
     ]
+
+
+def _of(forward: Forward) -> tuple[int, str, int, str]:
+    """What a forward computed: equal when the same model gave the same output for the same inputs."""
+    return forward.model, forward.part, forward.inputs, forward.output
+
+
+def _changed_prompts(ledger: Ledger, forwards: Mapping[int, Forward], edits: Iterable[Edit]) -> int:
+    """Different prompts whose activation changed; of a batch in which only few did, as many as did."""
+    whole: list[Forward] = []
+    few: dict[int, int] = {}
+    for edit in edits:
+        forward = forwards.get(edit.forward)
+        if forward is None:
+            continue
+        # Only where rows of the activation are prompts: positions alone have rows of their own.
+        if edit.of_rows == forward.batch and 0 < edit.rows < MOST_ROWS * forward.batch:
+            few[forward.inputs] = max(few.get(forward.inputs, 0), edit.rows)
+        else:
+            whole.append(forward)
+    batches = {forward.inputs for forward in whole}
+    return _prompts(ledger, whole) + sum(n for inputs, n in few.items() if inputs not in batches)
 
 
 def _positions(edits: Iterable[Edit]) -> list[str]:

@@ -105,7 +105,9 @@ class Fields:
     def texts(self, name: str) -> tuple[str, ...]:
         return tuple(Fields({"item": item}).text("item") for item in self._list(name))
 
-    def integers(self, name: str) -> tuple[int, ...]:
+    def integers(self, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        if default is not None and name not in self._body:
+            return default
         return tuple(Fields({"item": item}).integer("item") for item in self._list(name))
 
     def rows(self, name: str) -> tuple["Fields", ...]:
@@ -258,6 +260,7 @@ def _edit(body: Fields) -> Edit:
         returned=body.flag("returned"),
         approximate=body.flag("approximate", False),
         calls=body.texts("calls"),
+        of_rows=next(iter(body.integers("shape", ())), 0),
     )
 
 

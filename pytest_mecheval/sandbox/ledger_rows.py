@@ -157,6 +157,8 @@ class Edit:
     returned: bool
     approximate: bool
     calls: tuple[str, ...]
+    of_rows: int = 0
+    """Rows (first axis) that the activation has, of which `rows` changed; 0 when unknown."""
 
 
 @dataclass(frozen=True, slots=True)

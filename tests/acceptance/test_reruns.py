@@ -33,6 +33,7 @@ PAIRS = {
     "no_interval": "bootstrap_interval",
     "impossible_mean": "possible_mean",
     "silent_deviation": "disclosed_deviation",
+    "one_row": "resampled_batch",
 }
 
 

@@ -3,7 +3,7 @@
 Question: do the prompts of the selection phase and those of the evaluation phase share no input?
 Null: at least one input row was fed to the model in both phases.
 Statistic: exact: hashes of input rows in the runtime ledger, by the places in the code (or the file written between) that tell the phases apart; share = common rows over evaluation rows.
-Blind spots: testimony (T1); prompts that differ in one token count as different; rows chosen without running the model (from stored scores) leave no trace; small input spaces overlap by chance and count all the same.
+Blind spots: testimony (T1); prompts that differ in one token count as different; rows chosen without running the model (from stored scores), or scored once for both phases, leave no trace; small input spaces overlap by chance and count all the same.
 Source: METHODS 7.3 K04; Kriegeskorte et al. 2009, doi:10.1038/nn.2303 (circular analysis).
 """
 

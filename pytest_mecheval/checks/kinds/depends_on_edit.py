@@ -85,9 +85,18 @@ def _poisoned(spec: DependsOnEditSpec, real: Facts, finite: Facts, nan: Facts) -
     moved = not ran.stays(real, finite, spec.number)
     if moved and ran.crashed(finite) and not ran.crashed(real):
         return Verdict.INCONCLUSIVE, "not observed", f"{done}, and {ran.ending(finite)}"
+    rows = ran.at_sites(real["edits"], spec.sites)
+    if moved and rows and all(row.get("unreached") for row in rows):
+        # Something written there is used, but what the run really wrote came to nothing.
+        return (
+            Verdict.INCONCLUSIVE,
+            "no influence",
+            f"{done}, but in the run as it is {ran.UNREACHED}",
+        )
     if moved:
         _, instead = ran.counterparts(real, finite, spec.number)
-        shown = instead[0] if instead else "no such number"
+        others = [number for number in instead if not ran.rounds_to(number, spec.number)]
+        shown = others[0] if others else "no such number"
         return Verdict.SUPPORTED, "", f"{done}, and {spec.number} became {shown}"
     broken = ran.crashed(nan) and not ran.crashed(real)
     reached = broken or nan["edited_outputs"] != real["edited_outputs"]
@@ -152,6 +161,12 @@ CHECK = Check(
         _worked("it comes from cached clean logits", Verdict.REFUTED, _STAYED, _STAYED),
         _worked("what is written reaches no output", Verdict.REFUTED, _UNREACHED, _UNREACHED),
         _worked("it is multiplied by zero afterwards", Verdict.REFUTED, _STAYED, _MOVED),
+        _worked(
+            "a second hook put it back",
+            Verdict.INCONCLUSIVE,
+            _MOVED,
+            edits=[{**_ROW, "unreached": True}],
+        ),
         _worked("nobody computed it", Verdict.REFUTED, _MOVED, numbers=["0.8"]),
         _worked("no intervention ran", Verdict.REFUTED, _STAYED, edits=[]),
         _worked("weights were written", Verdict.NOT_TESTABLE, _STAYED, edits=[], other_edits=["w"]),

@@ -2,8 +2,8 @@
 
 Question: did the run change the activation the causal sentence is about, on real prompts?
 Null: every event at the named place only read it, or nothing happened there.
-Statistic: exact: at least one ledger row at the site and heads whose hook changed the activation.
-Blind spots: testimony (T1): whether the effect is real is for an ablation or patching claim to measure; an intervention without hooks leaves no row.
+Statistic: exact: at least one ledger row at the site and heads whose hook changed the activation; on fewer than 8 prompts that are less than a tenth of the run's, or where every output equals the unedited one, it is INCONCLUSIVE.
+Blind spots: testimony (T1): whether the effect is real is for an ablation or patching claim to measure; an intervention without hooks leaves no row; outputs are compared only where the run also fed those prompts without the edit.
 Source: Joshi et al. 2026, arXiv:2602.16698 (evidence ladder); METHODS 1.1, 7.3 K03.
 """
 
@@ -19,6 +19,9 @@ from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.evidence.measurement import Evidence
 from pytest_mecheval.vocabulary import Dimension, Rung, Verdict
 from pytest_mecheval.wire import PlanStep
+
+FEW_PROMPTS, SMALL_SHARE = 8, 0.1
+"""An edit on fewer prompts than both, the share being of all that the run fed, is a token gesture."""
 
 
 class EvidenceLevelSpec(Spec):
@@ -50,8 +53,16 @@ def decide(spec: EvidenceLevelSpec, _subject: Subject, evidence: Evidence) -> De
     at_site = ran.at_sites(facts["edits"], spec.sites)
     changed = [row for row in at_site if ran.covers(str(row["heads"]), spec.heads)]
     if changed:
-        row = changed[0]
+        reached = [row for row in changed if not row.get("unreached")]
+        row = max(reached or changed, key=lambda each: int(each["prompts"]))
         done = f"{row['kind']} was written at {row['site']}{ran.placed(row)} on {row['prompts']} prompts"
+        if not reached:
+            said = f"{done}, and {ran.UNREACHED}"
+            return Decision(Verdict.INCONCLUSIVE, "no influence", said, needed, Rung.L0)
+        every = int(facts["prompts"])
+        if int(row["prompts"]) < min(FEW_PROMPTS, SMALL_SHARE * every):
+            said = f"{done} of the {every} that the model ran on"
+            return Decision(Verdict.INCONCLUSIVE, "too few prompts", said, needed, Rung.L0)
         return Decision(Verdict.SUPPORTED, "", done, needed, Rung.L0)
     if not ran.crashed(facts) and (why := ran.blind(facts, "edit", "forward")):
         return Decision(Verdict.INCONCLUSIVE, "not observed", f"nothing: {why}", needed, Rung.L0)
@@ -102,6 +113,14 @@ CHECK = Check(
     doc=__doc__,
     examples=(
         _worked("the head was ablated", Verdict.SUPPORTED, edits=[_ROW]),
+        _worked(
+            "ablated on one prompt beside many",
+            Verdict.INCONCLUSIVE,
+            edits=[{**_ROW, "prompts": 1}],
+        ),
+        _worked(
+            "a second hook put it back", Verdict.INCONCLUSIVE, edits=[{**_ROW, "unreached": True}]
+        ),
         _worked("attention was only averaged", Verdict.REFUTED, reads=[_READ]),
         _worked("another head was ablated", Verdict.REFUTED, edits=[{**_ROW, "heads": "3"}]),
         _worked("nothing was done", Verdict.REFUTED),

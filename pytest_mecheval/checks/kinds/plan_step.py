@@ -2,8 +2,8 @@
 
 Question: does the runtime ledger of the bundle's script hold the events that the plan step needs?
 Null: at least one required event never happened, or only in name.
-Statistic: exact predicates over ledger rows: sites, heads, what was written, how many different prompts; a hook that changes nothing is a read.
-Blind spots: testimony (T1), never evidence about the model; interventions computed without hooks, submodules or parameters leave no row; weights that are read need not be those that run; a step may be done and still be wrong.
+Statistic: exact predicates over ledger rows: sites, heads, what was written, how many different prompts; a hook that changes nothing is a read; edits after which every output equals the unedited one are INCONCLUSIVE.
+Blind spots: testimony (T1), never evidence about the model; interventions computed without hooks, submodules or parameters leave no row; an edit of any size, at any position, counts where the step names neither value nor positions; weights that are read need not be those that run; an edit that a second one undoes shows only where the same prompts ran without it; a step may be done and still be wrong.
 Source: METHODS 7.1 (predicates), 7.3 K01, K06.
 """
 
@@ -184,7 +184,7 @@ def _met(requirement: Requirement, facts: Facts) -> Finding:
             return _loaded(requirement, facts)
         case "read":
             rows = ran.at_sites([*facts["reads"], *facts["edits"]], requirement.sites)
-            return _enough(_prompts(rows), requirement, "activations were read on")
+            return _enough(ran.prompts_on(rows), requirement, "activations were read on")
         case "ablate" | "patch" | "steer" | "edit":
             return _edited(requirement, facts)
 
@@ -203,12 +203,15 @@ def _edited(requirement: Requirement, facts: Facts) -> Finding:
     at_site = ran.at_sites(facts["edits"], requirement.sites)
     kinds = EDIT_KINDS.get(requirement.value, EVENT_KINDS.get(requirement.event, ()))
     fitting = [row for row in at_site if not kinds or row["kind"] in kinds]
-    if fitting and ran.covers(_heads(fitting), requirement.heads):
+    if fitting and all(row.get("unreached") for row in fitting):
+        said = f"{fitting[0]['kind']} was written{ran.placed(fitting[0])}, and {ran.UNREACHED}"
+        return Finding(UNTOLD, said)
+    if fitting and ran.covers(ran.heads_in(fitting), requirement.heads):
         if (finding := _elsewhere(requirement, fitting)) is not None:
             return finding
         done = f"{fitting[0]['kind']} was written{ran.placed(fitting[0])} on"
-        return _enough(_on_each_head(fitting, requirement.heads), requirement, done)
-    if at_site and ran.covers(_heads(at_site), requirement.heads):
+        return _enough(ran.prompts_on(fitting, requirement.heads), requirement, done)
+    if at_site and ran.covers(ran.heads_in(at_site), requirement.heads):
         written = sorted({str(row["kind"]) for row in at_site})
         return Finding(
             "another value",
@@ -218,13 +221,13 @@ def _edited(requirement: Requirement, facts: Facts) -> Finding:
             tuple(VALUE_WORDS.get(word, (word,)) for word in written),
         )
     if at_site:
-        found = _heads(at_site) or "that the ledger could not tell"
+        found = ran.heads_in(at_site) or "that the ledger could not tell"
         return Finding(
             "other heads",
             f"only heads {found} were changed{ran.placed(at_site[0])}",
             f"heads {', '.join(map(str, requirement.heads))}",
             f"heads {found}",
-            numbers_named(_heads(at_site)),
+            numbers_named(ran.heads_in(at_site)),
         )
     if elsewhere := list(facts["edits"]):
         sites = sorted({str(row["site"]) for row in elsewhere})[:3]
@@ -277,24 +280,6 @@ def _enough(prompts: int, requirement: Requirement, done: str) -> Finding:
         return Finding("too few prompts", said)
     planned = f"{requirement.min_prompts} prompts"
     return Finding("too few prompts", said, planned, f"{prompts} prompts", ((str(prompts),),))
-
-
-def _heads(rows: list[Any]) -> str:
-    every = {str(row["heads"]) for row in rows}
-    return "all" if "all" in every else ",".join(sorted(every - {""}))
-
-
-def _on_each_head(rows: list[Any], heads: tuple[int, ...]) -> int:
-    """Different prompts on which each of the heads was changed, the fewest over heads."""
-    if not heads:
-        return _prompts(rows)
-    return min(
-        _prompts([row for row in rows if ran.covers(str(row["heads"]), [head])]) for head in heads
-    )
-
-
-def _prompts(rows: list[Any]) -> int:
-    return max((int(row["prompts"]) for row in rows), default=0)
 
 
 def _words(requirement: Requirement) -> str:
@@ -366,6 +351,9 @@ CHECK = Check(
         _worked("never done", Verdict.REFUTED),
         _worked("registered, never called", Verdict.REFUTED, idle_hooks=["blocks.0.attn.o"]),
         _worked("a hook that changes nothing", Verdict.REFUTED, reads=[_READ]),
+        _worked(
+            "a second hook put it back", Verdict.INCONCLUSIVE, edits=[{**_ROW, "unreached": True}]
+        ),
         _worked("another head", Verdict.REFUTED, edits=[{**_ROW, "heads": "1"}]),
         _worked(
             "one head after the other",

@@ -3,7 +3,7 @@
 Question: does the text state how uncertain the number is, and did the run compute that from different prompts or seeds?
 Null: no uncertainty is stated beside the number, or nothing in the run gives it, or nothing varied in the run.
 Statistic: fixed patterns on the number's own sentence (interval, plus-minus, standard error, p); its figures must come out of a complete run at the precision written; the run must have used at least the stated n different prompts, or at least 2 (or the stated) seeds; figures typed into the code as they stand do not count.
-Blind spots: testimony (T1); the right formula is not checked, nor whether prompts are independent; unusual ways of writing an interval are not found.
+Blind spots: testimony (T1); the right formula is not checked (a spread that is a constant of the code passes, only the figures themselves are looked up there), nor whether prompts are independent; unusual ways of writing an interval are not found.
 Source: METHODS 7.3 K07; Miller 2024, arXiv:2411.00640 (error bars for evaluations).
 """
 

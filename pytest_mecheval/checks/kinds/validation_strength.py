@@ -2,8 +2,8 @@
 
 Question: does the bundle's own validation stop passing when the components, the weights or the function it validates are wrong?
 Null: it passes just as well with other components in its node list, with shuffled weights, or with that function emptied.
-Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists, 2 weight shuffles, and the named function giving its input, a constant and an error; it is VACUOUS when no forward ran in it, or when every sham of a sort (two or more) passes.
-Blind spots: testimony (T1); a validation that can fail may still be weak; names typed into the code cannot be exchanged; a script that loads no weights cannot be given broken ones.
+Statistic: exact: the script's verdict (its passing words, or exit code 0) in the honest run against up to 3 decoy node lists, 2 weight shuffles, and the named function giving its input, a constant and an error; it is VACUOUS when no forward ran in it, or when every sham of a sort (two or more) passes; INCONCLUSIVE when other components change its verdict but nothing it did with the model or measured: then it only looked their names up.
+Blind spots: testimony (T1); a validation that can fail may still be weak, and one hook beside a look-up of names hides that it is one; names typed into the code cannot be exchanged; a script that loads no weights cannot be given broken ones.
 Source: METHODS 7.3 K09, 10 V01, V03, V07-V08; Adebayo et al. 2018, arXiv:1810.03292 (parameter randomisation).
 """
 
@@ -88,6 +88,9 @@ def decide(spec: ValidationStrengthSpec, _subject: Subject, evidence: Evidence) 
         measured = f"{spec.entry} passes, and on shams {ran.ending(stopped[0])}"
         return Decision(Verdict.INCONCLUSIVE, "not observed", measured, needed, Rung.L0)
     verdict, code, measured = _judged(spec, handed, read, without)
+    if verdict is Verdict.SUPPORTED and read and _only_named(honest, read):
+        verdict, code = Verdict.INCONCLUSIVE, "only looked up"
+        measured = f"{measured}; but it neither read nor changed an activation or a weight, and what it measured is the same for every list of components"
     passing = [facts for facts in (*handed, *read, *without) if _passes(spec, facts)]
     shams = ShamCount(len(passing), len(handed) + len(read) + len(without))
     notes = _not_handed(spec, len(handed), len(read))
@@ -129,6 +132,20 @@ def _judged(
     if len(without) >= FEWEST and all(_passes(spec, facts) for facts in without):
         return Verdict.VACUOUS, "passes without the function", said
     return Verdict.SUPPORTED, "", said
+
+
+def _only_named(honest: Facts, read: list[Facts]) -> bool:
+    """K09: other components change the verdict, but nothing that the run did with the model or measured."""
+    if honest["edits"] or honest["reads"] or honest["other_edits"] or ran.blind(honest, "edit"):
+        return False
+    measured = _fractions(honest)
+    # A run that stops at a failed assertion gives the same numbers as far as it comes.
+    return all(_fractions(facts) == measured[: len(_fractions(facts))] for facts in read)
+
+
+def _fractions(facts: Facts) -> list[str]:
+    """What the run gave in order, without whole numbers: those count names."""
+    return [number for number in map(str, facts["sequence"]) if "." in number]
 
 
 def _count(spec: ValidationStrengthSpec, runs: list[Facts], what: str) -> str:
@@ -249,7 +266,9 @@ _SPEC = ValidationStrengthSpec(
     claimed=("a0.h2",),
     others=("a0.h0", "a0.h3"),
 )
+_ROW = {"site": "blocks.0.attn.o", "kind": "zero", "heads": "2", "prompts": 64, "places": []}
 _YES: dict[str, object] = {
+    "edits": [_ROW],
     "lines": ["validation: PASSED"],
     "sham_applied": True,
     "files": [["validate.py", "read"], ["results/nodes.json", "read"]],
@@ -267,6 +286,8 @@ def _worked(
     return rerun_example(title, spec, plan, verdict, *runs)
 
 
+_LOOKED_UP = {**_YES, "edits": [], "numbers": ["64", "0.969", "2"]}
+_OTHER_NAME = {**_LOOKED_UP, "lines": ["validation: FAILED"], "numbers": ["64", "0.969", "1"]}
 _WITH_FUNCTION = _SPEC.model_copy(update={"function": "src/ablate.py:ablate"})
 _NO_LOAD = {**_YES, "sham_applied": False}
 _NOT_READ = {**_YES, "files": []}
@@ -301,6 +322,16 @@ CHECK = Check(
             Verdict.VACUOUS,
             *(_YES, _NO, _NO, _NO, _NO, _YES, _YES, _YES),
             spec=_WITH_FUNCTION,
+        ),
+        _worked(
+            "accuracy, and names looked up in a list",
+            Verdict.INCONCLUSIVE,
+            *(_LOOKED_UP, _NO, _NO, _OTHER_NAME, {**_OTHER_NAME, "exit_code": 1, "numbers": []}),
+        ),
+        _worked(
+            "a measure of the components without hooks",
+            Verdict.SUPPORTED,
+            *(_LOOKED_UP, _NO, _NO, {**_OTHER_NAME, "numbers": ["64", "0.969", "0.11"]}, _NO),
         ),
         _worked("no model ran", Verdict.VACUOUS, *([{**_YES, "forwards": 0}] * 5)),
         _worked("it does not even pass", Verdict.REFUTED, _NO, _NO, _NO, _NO, _NO),

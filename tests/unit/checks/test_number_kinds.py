@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pytest_mecheval.checks import ran
 from pytest_mecheval.checks.kinds import consistency, reproduced_number, validation_strength
 from pytest_mecheval.checks.worked import SUBJECT, ran_facts
 from pytest_mecheval.evidence.measurement import Evidence, Measurement
@@ -157,3 +158,20 @@ def test_a_single_passing_decoy_decides_nothing():
 def test_numbers_beyond_double_precision_are_no_measurements(text):
     with pytest.raises(ValidationError, match="too large, or too fine"):
         reproduced_number.ReproducedNumberSpec(entry="run.py", number=text, label="x")
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "hardly"),
+    [
+        (["3.184"], ["3.187"], True),
+        (["-3.184"], ["-3.187"], True),
+        (["3.184"], ["3.150"], False),
+        (["-3.184"], ["3.184"], False),
+        (["3.184", "3.1841"], ["3.187", "0.2"], False),
+        (["3.184"], ["nan"], False),
+        (["3.184"], [], False),
+    ],
+)
+def test_noise_on_a_typed_in_number_is_no_movement(given, instead, hardly):
+    real, other = ran_facts(numbers=given), ran_facts(numbers=instead)
+    assert ran.hardly_moves(real, other, given[0], 0.01) is hardly

@@ -16,6 +16,7 @@ COUNTS = {
         "Hook.edited",
         "Hook.handed_back",
         "Edit.rows",
+        "Edit.of_rows",
         "WeightChange.changed",
         "Seed.value",
         "Written.size",

@@ -79,6 +79,13 @@ def parsed(*rows: dict[str, Any] | bytes) -> Ledger:
     return parse_ledger(chained(*rows), NONCE)
 
 
+def test_rows_of_an_edited_activation_are_its_first_axis() -> None:
+    sized = parsed(START, HOOK, {**EDIT, "shape": [8, 5, 4], "rows": 1}, FORWARD, END)
+    assert [(edit.rows, edit.of_rows) for edit in sized.edits] == [(1, 8)]
+    assert [edit.of_rows for edit in parsed(*WHOLE).edits] == [0]
+    assert parsed(START, HOOK, {**EDIT, "shape": ["8"]}, FORWARD, END).standing == "forged"
+
+
 def test_a_whole_ledger() -> None:
     found = parsed(
         *WHOLE,
