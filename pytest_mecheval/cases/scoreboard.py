@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pytest_mecheval.cases.loading import Entry, LoadedBundle
 from pytest_mecheval.cases.settings import Settings, shown
 from pytest_mecheval.checks.binding import BoundClaim
 from pytest_mecheval.checks.registry import checks
-from pytest_mecheval.claims.coverage import untranslated
+from pytest_mecheval.claims.coverage import unlisted, untranslated
 from pytest_mecheval.report.artefacts import DECISIONS, SUMMARY, clear_artefacts, write_artefacts
 from pytest_mecheval.report.origins import origins_document
 from pytest_mecheval.report.outcome import BundleReport, Outcome, outcome
@@ -83,7 +83,7 @@ class Scoreboard:
                 stated_outcome(entry) for entry in loaded.entries.values() if entry.bound is None
             ),
             versions=dict(_versions()),
-            notes=(*self._untranslated(loaded), *loaded.bundle.notes),
+            notes=(*self._untranslated(loaded), *_unlisted(loaded), *loaded.bundle.notes),
             path=_relative(loaded.bundle.root, self.settings.invocation_dir),
             sources=origins_document(
                 loaded.sources.model.ref,
@@ -191,14 +191,30 @@ def _left_out(loaded: LoadedBundle) -> Iterator[str]:
     found = untranslated(loaded.claim_file, orders=orders)
     if not found:
         return
-    places = [f"{each.quote.file}:{each.quote.line}" for each in found]
-    more = ", ..." if len(places) > PLACES_SHOWN else ""
+    places = _places(f"{each.quote.file}:{each.quote.line}" for each in found)
     why = " while the bundle gives orders to machines" if orders else ""
     yield (
         f"{len(found)} statements not translated or dismissed{why} "
-        f"({escaped(', '.join(places[:PLACES_SHOWN]), PLACES_LENGTH)}{more}), so this run cannot pass; "
+        f"({places}), so this run cannot pass; "
         "translate again, or give each a claim or a reason of your own in the claim file"
     )
+
+
+def _unlisted(loaded: LoadedBundle) -> Iterator[str]:
+    """One note when the claim file passes over sentences of the bundle."""
+    found = unlisted(loaded.claim_file, loaded.bundle)
+    if found:
+        places = _places(f"{each.passage.file}:{each.passage.line}" for each in found)
+        yield (
+            "sentences that read like findings or plan steps and have no entry in the claim file: "
+            f"{len(found)} ({places}); give each a claim, or list it under not_testable"
+        )
+
+
+def _places(places: Iterable[str]) -> str:
+    listed = tuple(places)
+    more = ", ..." if len(listed) > PLACES_SHOWN else ""
+    return escaped(", ".join(listed[:PLACES_SHOWN]), PLACES_LENGTH) + more
 
 
 def _relative(path: Path, start: Path) -> str:

@@ -90,7 +90,7 @@ def _judge(
         found += departures(plan, report)
         agreeing, again = _decided_again(folder / DECISIONS, report, options.evidence)
         found += again
-        found += reasons(report, policy)
+        found += reasons(report, policy, unlisted=plan.unlisted)
     found += _changes(plan)
     return Judgement(plan, policy, report, tuple(found), folder, agreeing)
 

@@ -26,12 +26,18 @@ class Reason:
     """Claims it is about."""
 
 
-def reasons(report: BundleReport, policy: Policy) -> tuple[Reason, ...]:
-    """Every demand of the policy that the report does not meet."""
-    return tuple(_reasons(report, policy))
+def reasons(report: BundleReport, policy: Policy, *, unlisted: int = 0) -> tuple[Reason, ...]:
+    """Every demand of the policy that the report does not meet.
+
+    Args:
+        report: what the run found.
+        policy: what is demanded.
+        unlisted: statements that the claim file passes over; they count as untested.
+    """
+    return tuple(_reasons(report, policy, unlisted))
 
 
-def _reasons(report: BundleReport, policy: Policy) -> Iterator[Reason]:
+def _reasons(report: BundleReport, policy: Policy, unlisted: int) -> Iterator[Reason]:
     outcomes = report.sorted_outcomes()
     for verdict in policy.block:
         claims = [each.claim for each in outcomes if each.word == verdict]
@@ -43,11 +49,11 @@ def _reasons(report: BundleReport, policy: Policy) -> Iterator[Reason]:
     if len(tested) < policy.tested:
         text = f"{len(tested)} claims tested, at least {policy.tested} are demanded"
         yield Reason("tested", text)
-    stated = coverage(outcomes, len(report.unchecked))
+    stated = coverage(outcomes, len(report.unchecked) + unlisted)
     if (stated.share or 0.0) < policy.coverage:
         yield Reason(
             "coverage",
-            f"{stated.tested} of {stated.stated} stated findings tested, "
+            f"{stated.tested} of {stated.stated} stated findings tested{passed_over(unlisted)}, "
             f"at least {policy.coverage:.0%} are demanded",
         )
     measured = [each.claim for each in tested if _measured_by_us(each)]
@@ -67,6 +73,11 @@ def _measured_by_us(outcome: Outcome) -> bool:
         and decision.tier >= Tier.T2
         and checks()[outcome.kind].functional
     )
+
+
+def passed_over(unlisted: int) -> str:
+    """How many statements the claim file has no entry for, in parentheses; empty when it has all."""
+    return f" ({unlisted} have no entry in the claim file)" if unlisted else ""
 
 
 def weighted_share(outcomes: Iterable[Outcome], policy: Policy) -> float | None:

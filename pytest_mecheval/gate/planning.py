@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pytest_mecheval.bundle.discovery import discover
+from pytest_mecheval.claims.coverage import unlisted
 from pytest_mecheval.claims.model import ClaimFile
 from pytest_mecheval.claims.reading import read_claims
 from pytest_mecheval.gate.judging import Reason
@@ -31,6 +32,8 @@ class Plan:
     files: int = 0
     notes: tuple[str, ...] = ()
     """What was left out while reading the bundle."""
+    unlisted: int = 0
+    """Sentences that state something by rule and have no entry in the claim file; they count as untested."""
 
 
 def plan_of(bundle: Path, claims_file: Path) -> Plan:
@@ -53,6 +56,7 @@ def plan_of(bundle: Path, claims_file: Path) -> Plan:
         runs_scripts=_runs_scripts(claims),
         files=len(found.files),
         notes=found.notes,
+        unlisted=len(unlisted(claims, found)),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_mecheval import __version__
 from pytest_mecheval.gate.gating import Judgement, supported
-from pytest_mecheval.gate.judging import Reason, attempts, weighted_share
+from pytest_mecheval.gate.judging import Reason, attempts, passed_over, weighted_share
 from pytest_mecheval.report.conduct import isolation_line
 from pytest_mecheval.report.decisions import tier_counts
 from pytest_mecheval.report.outcome import BundleReport
@@ -49,10 +49,12 @@ def _found(judgement: Judgement, report: BundleReport) -> Iterator[str]:
         f"{decided} of {planned} planned cases decided, "
         f"{judgement.agreeing} came out the same from stored evidence",
     )
-    stated = coverage(report.outcomes, len(report.unchecked))
+    unlisted = judgement.plan.unlisted
+    stated = coverage(report.outcomes, len(report.unchecked) + unlisted)
     yield _row(
         "coverage",
-        f"{stated.tested} of {stated.stated} stated findings tested, {supported(report)} supported",
+        f"{stated.tested} of {stated.stated} stated findings tested{passed_over(unlisted)}, "
+        f"{supported(report)} supported",
     )
     for dimension in Dimension:
         yield _row(str(dimension), _share(judgement, report, dimension))
@@ -109,11 +111,15 @@ def document(judgement: Judgement, policy_file: Path | None) -> dict[str, Any]:
         "version": __version__,
     }
     if report is not None:
-        stated = coverage(report.outcomes, len(report.unchecked))
+        stated = coverage(report.outcomes, len(report.unchecked) + judgement.plan.unlisted)
         body |= {
             "verdicts": {each.claim: each.word for each in report.sorted_outcomes()},
             "decided_again": judgement.agreeing,
-            "coverage": {"tested": stated.tested, "stated": stated.stated},
+            "coverage": {
+                "tested": stated.tested,
+                "stated": stated.stated,
+                "unlisted": judgement.plan.unlisted,
+            },
             "tiers": {str(tier): count for tier, count in tier_counts(report.outcomes).items()},
             "isolation": list(report.isolation),
             "attempts": {

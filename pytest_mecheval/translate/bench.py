@@ -9,12 +9,12 @@ from typing import Any
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.bundle.quoting import normalised
+from pytest_mecheval.claims.candidates import candidates
 from pytest_mecheval.claims.location import SUFFIX
 from pytest_mecheval.claims.model import Claim, ClaimFile, Entry
 from pytest_mecheval.claims.reading import read_claims
 from pytest_mecheval.errors import UsageError
 from pytest_mecheval.translate.asks import Provider
-from pytest_mecheval.translate.candidates import candidates
 from pytest_mecheval.translate.workflow import translate
 
 BY_HAND = "by hand"

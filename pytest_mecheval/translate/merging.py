@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from pytest_mecheval.bundle.contents import Bundle
 from pytest_mecheval.bundle.quoting import normalised
 from pytest_mecheval.bundle.strict_yaml import read_yaml
+from pytest_mecheval.claims.candidates import Candidate
+from pytest_mecheval.claims.coverage import covered
 from pytest_mecheval.claims.model import (
     MAX_ID_CHARACTERS,
     Claim,
@@ -24,7 +26,6 @@ from pytest_mecheval.claims.source import claim_text
 from pytest_mecheval.claims.staleness import content_hash, expected_documents
 from pytest_mecheval.claims.writing import entry_digest, stamped_digests
 from pytest_mecheval.errors import ClaimFileError
-from pytest_mecheval.translate.candidates import Candidate
 
 _MODELS: Mapping[str, type[Claim] | type[PlanItem] | type[NotTestable]] = {
     "claims": Claim,
@@ -67,15 +68,7 @@ class OldFile:
 
     def covers(self, candidate: Candidate) -> bool:
         """Whether a person already said what this passage is."""
-        passage = candidate.passage
-        return any(
-            entry.quote.file == passage.file
-            and (
-                normalised(entry.quote.text) in passage.text
-                or passage.text in normalised(entry.quote.text)
-            )
-            for entry in self.edited
-        )
+        return covered(candidate, self.edited)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pytest_mecheval.bundle.passages import Passage
 from pytest_mecheval.bundle.problems import validation_problems
 from pytest_mecheval.bundle.quoting import normalised, occurrences
 from pytest_mecheval.checks.registry import checks
+from pytest_mecheval.claims.candidates import Candidate
 from pytest_mecheval.claims.model import (
     DISMISSED,
     MAX_ID_CHARACTERS,
@@ -27,7 +28,6 @@ from pytest_mecheval.errors import UsageError
 from pytest_mecheval.run.subject import PLAN_STEP
 from pytest_mecheval.translate.answer import Answer, BadAnswer, Outcome, ProposedClaim, answer_from
 from pytest_mecheval.translate.asks import Reply, Status
-from pytest_mecheval.translate.candidates import Candidate
 from pytest_mecheval.translate.hidden import verbatim
 from pytest_mecheval.translate.strict_json import json_object
 

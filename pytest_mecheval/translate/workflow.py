@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mecheval.bundle.contents import Bundle
+from pytest_mecheval.claims.candidates import Candidate, candidates
 from pytest_mecheval.claims.model import ClaimFile, Entry, SubjectSection
 from pytest_mecheval.claims.reading import problems_of
 from pytest_mecheval.claims.staleness import staleness
@@ -15,7 +16,6 @@ from pytest_mecheval.errors import MechevalError, UsageError
 from pytest_mecheval.run.subject import NOTHING_RUN, Running
 from pytest_mecheval.translate.asking import Asker, again, asker, passage_asks, subject_ask
 from pytest_mecheval.translate.asks import Ask, Provider, Reply, Status
-from pytest_mecheval.translate.candidates import Candidate, candidates
 from pytest_mecheval.translate.guards import Guard
 from pytest_mecheval.translate.merging import Changes, OldFile, merged, read_old
 from pytest_mecheval.translate.proposals import Fate, Proposal, proposal, settled, untestable

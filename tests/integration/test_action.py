@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from toy_bundle import claims, write_bundle
+from toy_bundle import HONEST_DOCUMENTATION, claims, write_bundle
 
 from pytest_mecheval.gate.policy import Policy, read_policy
 
@@ -91,7 +91,7 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("workspace")
     honest = claims()
     honest["claims"] = [claim for claim in honest["claims"] if claim["id"] != "decoy"]
-    write_bundle(folder / "proposed" / "honest", honest)
+    write_bundle(folder / "proposed" / "honest", honest, HONEST_DOCUMENTATION)
     write_bundle(folder / "proposed" / "a $(touch pwned) `b`")
     (folder / "base").mkdir()
     (folder / "proposed/honest.claims.yaml").rename(folder / "base/honest.claims.yaml")

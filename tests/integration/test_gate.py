@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy_bundle import claims, write_bundle, write_claims
+from toy_bundle import HONEST_DOCUMENTATION, claims, write_bundle, write_claims
 
 from pytest_mecheval.gate.canary import canary_reasons, claims_file, write_canary
 from pytest_mecheval.gate.gating import _judge, _report, gate
@@ -41,7 +41,7 @@ def run_gate(folder: Path, *arguments: str, **variables: str):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("gate")
-    write_bundle(folder / "honest", honest_claims())
+    write_bundle(folder / "honest", honest_claims(), HONEST_DOCUMENTATION)
     write_bundle(folder / "flawed")
     return folder
 
@@ -228,6 +228,14 @@ def test_a_canary_has_other_names_each_time(tmp_path):
     }
     assert canary_reasons(first, None)
     assert _report(tmp_path / "a")[0] is None
+
+
+def test_leaving_a_false_statement_out_of_the_claim_file_does_not_help(tmp_path):
+    write_bundle(tmp_path / "toy", honest_claims())
+    done = run_gate(tmp_path, "toy", "--out", "out")
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "coverage: 2 of 5 stated findings tested (1 have no entry in the claim file)" in said
 
 
 def test_a_bundle_that_changes_meanwhile_fails(tmp_path, monkeypatch):

@@ -212,3 +212,18 @@ def test_ejected_modules_work_without_the_option(pytester, toy, run):
         result = run("own", *arguments)
         result.assert_outcomes(passed=2, failed=1, skipped=2)
         assert "decoy: REFUTED" in result.stdout.str()
+
+
+def test_a_statement_that_the_claim_file_passes_over_is_named(pytester, toy, run):
+    short = claims()
+    short["claims"] = [each for each in short["claims"] if each["id"] != "decoy"]
+    write_claims(toy, short)
+    result = run("--mecheval=toy", "-k", "needed", "-n", "0")
+    assert result.ret == 0
+    document = json.loads((pytester.path / "mecheval-out/toy/decisions.json").read_text())
+    (note,) = [each for each in document["bundle"]["notes"] if "no entry in the claim file" in each]
+    assert note.startswith("sentences that read like findings or plan steps")
+    assert ": 1 (logs/documentation.md:4);" in note
+    assert "no entry in the claim file" in " ".join(result.stdout.str().split())
+    page = (pytester.path / "mecheval-out/toy/summary.html").read_text()
+    assert "no entry in the claim file" in page

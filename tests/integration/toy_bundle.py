@@ -14,6 +14,8 @@ Head 1.1 is needed for induction.
 Head 1.0 attends to the token after the earlier copy.
 The circuit is elegant.
 """
+HONEST_DOCUMENTATION = DOCUMENTATION.replace("Head 1.1 is needed for induction.", "")
+"""Without the false sentence: leaving it out of the claim file alone is noticed."""
 PLAN = "# Plan\n\n1. Ablate the layer-1 heads.\n"
 TASK = {"generator": "induction", "vocab": 16, "length": 12, "periods": [4, 7]}
 EXPECTED = {"needed": "SUPPORTED", "decoy": "REFUTED", "attends": "SUPPORTED"}
@@ -81,11 +83,13 @@ def claims() -> dict:
     }
 
 
-def write_bundle(folder: Path, content: dict | None = None) -> Path:
+def write_bundle(
+    folder: Path, content: dict | None = None, documentation: str = DOCUMENTATION
+) -> Path:
     """Write bundle and claim file; returns the bundle's folder."""
     (folder / "logs").mkdir(parents=True)
     handmade_model.write(folder / "model")
-    documents = {"logs/documentation.md": DOCUMENTATION, "logs/plan.md": PLAN}
+    documents = {"logs/documentation.md": documentation, "logs/plan.md": PLAN}
     for name, text in documents.items():
         (folder / name).write_text(text)
     write_claims(folder, content or claims())

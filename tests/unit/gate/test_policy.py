@@ -182,3 +182,11 @@ def test_events_are_those_of_the_ledger():
     from pytest_mecheval.sandbox.tracer import audit
 
     assert set(EVENTS) == {*audit.ATTEMPTS, *audit.CODE_ONLY, "open outside"}
+
+
+def test_what_the_claim_file_passes_over_counts_as_untested():
+    found = report(outcome())
+    assert reasons(found, Policy(coverage=0.5), unlisted=1) == ()
+    (reason,) = reasons(found, Policy(coverage=0.5), unlisted=2)
+    assert reason.code == "coverage"
+    assert "1 of 3 stated findings tested (2 have no entry in the claim file)" in reason.text

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pytest_mecheval.bundle.quoting import normalised, occurrences
 from pytest_mecheval.checks.registry import checks
+from pytest_mecheval.claims.candidates import candidates
 from pytest_mecheval.claims.model import Claim, PlanItem, SubjectSection
 from pytest_mecheval.translate.asks import Ask, Reply, Status
-from pytest_mecheval.translate.candidates import candidates
 from pytest_mecheval.translate.guards import NEVER_FILLED_IN, Guard
 from pytest_mecheval.translate.proposals import Fate, proposal, settled
 

@@ -3,7 +3,7 @@ from hand_written import FILES, loaded
 
 from pytest_mecheval.bundle.discovery import discover
 from pytest_mecheval.bundle.quoting import normalised
-from pytest_mecheval.translate.candidates import candidates
+from pytest_mecheval.claims.candidates import candidates
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.partition(".")[0])
