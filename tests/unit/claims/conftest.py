@@ -1,12 +1,15 @@
 """A small bundle and a claim file beside it that is right in every respect."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_mecheval.bundle.discovery import discover
+
+sys.path[:0] = [str(Path(__file__).parents[2] / "handmade")]
 
 DOCUMENTATION = """\
 # Findings

@@ -8,7 +8,7 @@ from pytest_mecheval.claims.location import SUFFIX
 from pytest_mecheval.claims.model import ClaimFile
 from pytest_mecheval.claims.reading import read_claims
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 FILES = sorted([*ROOT.glob(f"examples/*{SUFFIX}"), *ROOT.glob(f"fixtures/*{SUFFIX}")])
 
 
