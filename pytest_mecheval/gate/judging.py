@@ -8,7 +8,7 @@ from pytest_mecheval.errors import UsageError
 from pytest_mecheval.evidence.decision import Decision
 from pytest_mecheval.gate.policy import Policy
 from pytest_mecheval.report.outcome import BundleReport, Outcome
-from pytest_mecheval.report.scores import coverage
+from pytest_mecheval.report.scores import Coverage, coverage
 from pytest_mecheval.vocabulary import Dimension, Rung, Tier, Verdict
 
 STRENGTH = ("landlock", "bubblewrap")
@@ -49,7 +49,7 @@ def _reasons(report: BundleReport, policy: Policy, unlisted: int) -> Iterator[Re
     if len(tested) < policy.tested:
         text = f"{len(tested)} claims tested, at least {policy.tested} are demanded"
         yield Reason("tested", text)
-    stated = coverage(outcomes, len(report.unchecked) + unlisted)
+    stated = stated_coverage(report, unlisted)
     if (stated.share or 0.0) < policy.coverage:
         yield Reason(
             "coverage",
@@ -73,6 +73,11 @@ def _measured_by_us(outcome: Outcome) -> bool:
         and decision.tier >= Tier.T2
         and checks()[outcome.kind].functional
     )
+
+
+def stated_coverage(report: BundleReport, unlisted: int) -> Coverage:
+    """Coverage as the gate counts it: what the claim file passes over is stated and untested."""
+    return coverage(report.outcomes, len(report.unchecked) + unlisted)
 
 
 def passed_over(unlisted: int) -> str:

@@ -6,12 +6,17 @@ from typing import Any
 
 from pytest_mecheval import __version__
 from pytest_mecheval.gate.gating import Judgement, supported
-from pytest_mecheval.gate.judging import Reason, attempts, passed_over, weighted_share
+from pytest_mecheval.gate.judging import (
+    Reason,
+    attempts,
+    passed_over,
+    stated_coverage,
+    weighted_share,
+)
 from pytest_mecheval.report.conduct import isolation_line
 from pytest_mecheval.report.decisions import tier_counts
 from pytest_mecheval.report.outcome import BundleReport
 from pytest_mecheval.report.plain import plain_line
-from pytest_mecheval.report.scores import coverage
 from pytest_mecheval.vocabulary import Dimension
 
 GATE_FORMAT = 1
@@ -50,7 +55,7 @@ def _found(judgement: Judgement, report: BundleReport) -> Iterator[str]:
         f"{judgement.agreeing} came out the same from stored evidence",
     )
     unlisted = judgement.plan.unlisted
-    stated = coverage(report.outcomes, len(report.unchecked) + unlisted)
+    stated = stated_coverage(report, unlisted)
     yield _row(
         "coverage",
         f"{stated.tested} of {stated.stated} stated findings tested{passed_over(unlisted)}, "
@@ -111,7 +116,7 @@ def document(judgement: Judgement, policy_file: Path | None) -> dict[str, Any]:
         "version": __version__,
     }
     if report is not None:
-        stated = coverage(report.outcomes, len(report.unchecked) + judgement.plan.unlisted)
+        stated = stated_coverage(report, judgement.plan.unlisted)
         body |= {
             "verdicts": {each.claim: each.word for each in report.sorted_outcomes()},
             "decided_again": judgement.agreeing,

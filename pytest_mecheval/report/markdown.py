@@ -4,7 +4,7 @@ What a bundle wrote appears only inside escaped text: it can form no link, image
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pytest_mecheval.report.checklist import Answer, Result, answers
 from pytest_mecheval.report.conduct import isolation_line
@@ -68,29 +68,31 @@ def summary_markdown(report: BundleReport) -> str:
 
 
 def _table(outcomes: Sequence[Outcome], room: int) -> str:
-    lines, used = [_HEAD], len(_HEAD)
-    for number, outcome in enumerate(outcomes):
-        row = _row(outcome)
-        used += len(row) + 1
-        if used > room:
-            lines.append(f"\n{len(outcomes) - number} more are in decisions.json.")
-            break
-        lines.append(row)
-    return "\n".join(lines)
+    return _filled(_HEAD, outcomes, _row, room)
 
 
 def _untested(outcomes: Sequence[Outcome], room: int) -> str:
-    """Sentences nobody tested, each with the reason; as many as there is room for."""
-    lines = ["| sentence | why there is no test |\n|---|---|"]
-    used = len(lines[0])
-    for number, each in enumerate(outcomes):
-        row = f"| {cell(each.quote)} ({cell(each.source)}) | {cell(each.unavailable)} |"
+    """Sentences nobody tested, each with the reason."""
+    return _filled("| sentence | why there is no test |\n|---|---|", outcomes, _reason_row, room)
+
+
+def _filled(
+    head: str, outcomes: Sequence[Outcome], row_of: Callable[[Outcome], str], room: int
+) -> str:
+    """A table of as many rows as there is room for, and how many are missing."""
+    lines, used = [head], len(head)
+    for number, outcome in enumerate(outcomes):
+        row = row_of(outcome)
         used += len(row) + 1
         if used > room:
             lines.append(f"\n{len(outcomes) - number} more are in decisions.json.")
             break
         lines.append(row)
     return "\n".join(lines)
+
+
+def _reason_row(outcome: Outcome) -> str:
+    return f"| {cell(outcome.quote)} ({cell(outcome.source)}) | {cell(outcome.unavailable)} |"
 
 
 def _row(outcome: Outcome) -> str:

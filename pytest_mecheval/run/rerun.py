@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pytest_mecheval.bundle.reading import stated_file
+from pytest_mecheval.checks import ran
 from pytest_mecheval.errors import BundleError, SubjectError, UsageError
 from pytest_mecheval.evidence.measurement import Measurement, measured
 from pytest_mecheval.evidence.store import DamagedRecord, EvidenceStore
@@ -46,8 +47,6 @@ ENVIRONMENTS = "environments"
 """Folder beside the evidence store that holds private environments."""
 ENDED_BY_CLOCK = ".ended-by-clock"
 """Suffix of the file beside a record that names the session in which the run was ended for its duration."""
-TIMED_OUT = "timed_out"
-"""Status of such a run."""
 WORKSHOP = "run-"
 """How the temporary folder of a run begins; it says nothing about who runs what in it."""
 
@@ -188,7 +187,7 @@ def _stored(store: Path, address: str, session: Path | None) -> Record | None:
 
 def _note_clock(path: Path, record: Record, session: Path | None) -> None:
     noted = path.with_suffix(ENDED_BY_CLOCK)
-    if record.facts["status"] == TIMED_OUT:
+    if record.facts["status"] == ran.TIMED_OUT:
         write_atomically(noted, session.name if session else "")
     else:
         noted.unlink(missing_ok=True)
